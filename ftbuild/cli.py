@@ -1,0 +1,137 @@
+"""The command line: from argv to a verb, and from a verb to its end.
+
+    ftbuild +recipe=agrippina            a bare word before the overrides is a verb; no verb means build
+    ftbuild ask +recipe=agrippina "Who …?"
+
+In: argv.  Out: an exit code.  This is where errors become lines; nothing below prints them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ftbuild import __version__
+from ftbuild.console import Console
+from ftbuild.errors import ConfigError, FtbuildError, Interrupted
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+USAGE = """\
+ftbuild: make for fine-tuned models.  A recipe and its prompts go in; a domain-expert model, its training data and a report
+of what it learned come out.
+
+  ftbuild +recipe=NAME [KEY=VALUE …]            build; what is done already is not done again
+  ftbuild ask +recipe=NAME "QUESTION"           ask the tuned model; without a question, talk to it
+  ftbuild plan +recipe=NAME                     show what would run, and why, without touching anything
+  ftbuild recipes                               list the recipes, yours and ours
+  ftbuild -m +recipe=NAME train.epochs=2,4      build every combination (a Hydra multirun)
+
+Any key of a recipe can be set: train.epochs=2, format=chat, source=wikipedia, provider=openai.
+  --json           print one JSON document on stdout, and nothing else there
+  --cfg job        print the whole configuration
+  --version        print the version
+  --hydra-help     what else Hydra understands
+
+Your own recipes lie in ./conf/recipe/NAME.yaml and their prompts in ./prompts; both may use and shadow the shipped ones.
+Exit codes: 0 done, 1 a stage failed, 2 recipe or command line, 3 source or network, 4 budget, 5 lock, 130 interrupted.
+"""
+
+_HYDRA_ONLY = frozenset({"--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--hydra-help", "--package", "-p"})
+_HYDRA_WITH_VALUE = frozenset({"--cfg", "-c", "--info", "-i", "--config-name", "-cn", "--config-dir", "-cd", "--config-path", "-cp", "--package", "-p"})
+_HYDRA_ALONE = frozenset({"-m", "--multirun", "-r", "--run", "--hydra-help", "--resolve", "--shell-completion", "-sc"})
+
+
+@dataclass
+class Arguments:
+    """argv, taken apart."""
+
+    verb: str = "build"
+    overrides: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    flags: list[str] = field(default_factory=list)
+    as_json: bool = False
+
+    @classmethod
+    def parse(cls, argv: Sequence[str], verbs: Sequence[str]) -> Arguments:
+        """Take argv apart.  ConfigError for a verb or a flag that there is not."""
+        made = cls()
+        waiting = list(argv)
+        if waiting and _is_verb(waiting[0]):
+            made.verb = waiting.pop(0)
+            if made.verb not in verbs:
+                from ftbuild.schema import nearest
+
+                raise ConfigError(f"there is no verb {made.verb!r}; {nearest(made.verb, verbs)}", hint="ftbuild --help lists them")
+        while waiting:
+            word = waiting.pop(0)
+            if word == "--json":
+                made.as_json = True
+            elif word in _HYDRA_ALONE or word.startswith("hydra."):
+                (made.overrides if "=" in word else made.flags).append(word)
+            elif word in _HYDRA_WITH_VALUE:
+                made.flags += [word, *waiting[:1]]
+                waiting = waiting[1:]
+            elif word.startswith("-") and len(word) > 1:
+                raise ConfigError(f"there is no option {word!r}", hint="ftbuild --help shows what there is")
+            elif word[:1] in "+~" or _is_override(word):
+                made.overrides.append(word)
+            else:
+                made.words.append(word)
+        return made
+
+
+def _is_verb(word: str) -> bool:
+    return word[:1].isalpha() and "=" not in word and "/" not in word and " " not in word
+
+
+def _is_override(word: str) -> bool:
+    key, equals, _ = word.partition("=")
+    return bool(equals) and " " not in key and "?" not in key
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ftbuild with these arguments, or those of the process, and return its exit code."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    console = Console(as_json="--json" in given)
+    if not given or given[0] in ("-h", "--help", "help"):
+        console.result(USAGE.rstrip())
+        return 0 if given else 2
+    if given[0] in ("--version", "-V"):
+        console.result(f"ftbuild {__version__}")
+        return 0
+    try:
+        return run(given, console)
+    except FtbuildError as error:
+        console.error(error.message, error.hint)
+        return error.exit_code
+    except KeyboardInterrupt:
+        console.error("interrupted", "the same command goes on where this one stopped")
+        return Interrupted.exit_code
+
+
+def run(argv: Sequence[str], console: Console) -> int:
+    """Run one command.  Raises FtbuildError for whatever goes wrong."""
+    from ftbuild.verbs import VERBS, WITHOUT_RECIPE
+
+    arguments = Arguments.parse(argv, [*VERBS, *WITHOUT_RECIPE])
+    if arguments.verb in WITHOUT_RECIPE:
+        return WITHOUT_RECIPE[arguments.verb](arguments, console)
+    from ftbuild import config
+
+    code = 0
+
+    def job(cfg: DictConfig) -> Any:
+        nonlocal code
+        build = config.build_from(cfg)
+        code, objective = VERBS[arguments.verb](build, arguments, console)
+        return objective
+
+    config.run_hydra(job, [*arguments.flags, *config.rewrite(arguments.overrides)])
+    return code
+
+
+Verb = Callable[..., Any]

@@ -1,0 +1,180 @@
+"""From command-line overrides to a validated `Recipe`, through Hydra.
+
+In: overrides such as `+recipe=agrippina train.epochs=2`.  Out: a `Recipe`, or a `ConfigError` with one line for each
+problem: the file and line (or "command line"), the key, what is wrong, the nearest right name.
+
+Hydra composes; `ftbuild.schema` checks.  Keys given on the command line are passed to Hydra as `++key=value`, so that every
+key of the schema may be set whether or not a YAML file mentions it, and so that one place judges all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ftbuild import paths
+from ftbuild.errors import ConfigError
+from ftbuild.schema import Problem, build, nearest
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from ftbuild.recipe import Recipe
+    from ftbuild.verbs import Build
+
+_PLAIN_OVERRIDE = re.compile(r"^(?P<key>[A-Za-z_][\w.@/-]*)=")
+_SECRET = re.compile(r"(?i)(^|[._])(api_?key|token|secret|password)=\S")
+
+
+def groups() -> set[str]:
+    """Return the names of all configuration groups: the folders below `conf`."""
+    return {p.relative_to(f).as_posix() for f in paths.conf_folders() for p in f.rglob("*") if p.is_dir()}
+
+
+def options(group: str) -> list[str]:
+    """Return the options of a group by name: its YAML files, the user's and ours."""
+    return sorted({p.stem for f in paths.conf_folders() for p in (f / group).glob("*.yaml")})
+
+
+def rewrite(overrides: Sequence[str]) -> list[str]:
+    """Return the overrides as Hydra wants them: `recipe=x` gets its plus, plain keys get two."""
+    known = groups()
+    return [_rewrite(o, known) for o in overrides]
+
+
+def _rewrite(override: str, known: set[str]) -> str:
+    if _SECRET.search(override):
+        key = override.partition("=")[0]
+        raise ConfigError(
+            f"{key} (command line): a key on the command line ends up in shell histories and logs",
+            hint="put it into an environment variable and name that with provider.api_key_env=NAME",
+        )
+    match = _PLAIN_OVERRIDE.match(override)
+    if match is None:
+        return override
+    key = match["key"]
+    if key == "recipe":
+        return "+" + override
+    if key.partition("@")[0] in known or key.startswith(("hydra.", "hydra/")):
+        return override
+    return "++" + override
+
+
+def run_hydra(function: Callable[[DictConfig], Any], arguments: Sequence[str]) -> None:
+    """Compose with Hydra and call `function` with the result, once, or once a job in a multirun.
+
+    Raises ConfigError for whatever Hydra refuses.
+    """
+    import hydra
+    from hydra.core.plugins import Plugins
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from ftbuild.searchpath import UserConf
+
+    Plugins.instance().register(UserConf)
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # exceptions come here instead of being printed
+    saved, sys.argv = sys.argv, [sys.argv[0], *arguments]
+    failed: list[Exception] = []
+
+    def job(cfg: DictConfig) -> Any:
+        try:
+            return function(cfg)
+        except Exception as error:  # noqa: BLE001 - raised below, past Hydra, which would print it in its own way
+            failed.append(error)
+            return None
+
+    try:
+        hydra.main(version_base="1.3", config_path=str(paths.SHIPPED_CONF), config_name="config")(job)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise _translated(error) from error
+    finally:
+        sys.argv = saved
+    if failed:
+        raise failed[0]
+
+
+def recipe_from(cfg: DictConfig) -> Recipe:
+    """Return the composed configuration as a checked Recipe.  ConfigError lists everything that is wrong with it."""
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from ftbuild.recipe import Recipe
+    from ftbuild.verbs import Build
+
+    hydra_cfg = HydraConfig.get()
+    choices = {str(k): v for k, v in hydra_cfg.runtime.choices.items()}
+    overrides = list(hydra_cfg.overrides.task)
+    if "recipe" not in choices:
+        known = ", ".join(options("recipe"))
+        raise ConfigError("no recipe was named", hint=f"say which one: +recipe=NAME (there are {known})")
+    try:
+        data = OmegaConf.to_container(cfg, resolve=True)
+    except OmegaConfBaseException as error:
+        raise _translated(error, choices, overrides) from error
+    assert isinstance(data, dict)
+    data = {"name": choices["recipe"], **{str(k): v for k, v in data.items() if k not in NOT_RECIPE}}
+    problems: list[Problem] = []
+    recipe = build(Recipe, data, problems)
+    if not problems:
+        problems = list(recipe.problems())
+    if problems:
+        from ftbuild.locate import locate
+
+        raise ConfigError(*(f"{locate(p.key, choices, overrides)}: {p}" for p in problems))
+    return recipe
+
+
+NOT_RECIPE = frozenset({"store", "builds"})
+
+
+def _translated(error: Exception, choices: dict[str, Any] | None = None, overrides: Sequence[str] = ()) -> ConfigError:
+    """Return Hydra's or OmegaConf's many-line error as ours: one line, with the nearest right name."""
+    text = str(error)
+    cause = str(error.__cause__ or "")
+    if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
+        group, option = match[1].removeprefix("hydra/"), match[2]
+        return ConfigError(f"{group}: there is no option {option!r}; {nearest(option, options(group))}")
+    if match := re.search(r"Could not override '([^']+)'", text):
+        key = match[1].partition("@")[0]
+        known = sorted(groups()) if "No match in the defaults list" in text else []
+        return ConfigError(f"{key} (command line): nothing here to override; {nearest(key, known) if known else cause}")
+    if match := re.search(r"full_key: (\S+)", text):
+        from ftbuild.locate import locate
+
+        where = locate(match[1], choices or {}, overrides)
+        return ConfigError(f"{where}: {match[1]}: {text.splitlines()[0].strip()}")
+    lines = [line.strip() for line in f"{text}\n{cause}".splitlines() if line.strip()]
+    hint = "a value with commas, spaces, # or quotes belongs in a YAML file" if "Override" in type(error).__name__ else ""
+    return ConfigError("; ".join(dict.fromkeys(lines)), hint=hint)
+
+
+def shipped(path: Path) -> bool:
+    """Say whether a configuration file is one of ours rather than the user's."""
+    return paths.SHIPPED_CONF in path.parents
+
+
+def build_from(cfg: DictConfig) -> Build:
+    """Return the composed configuration as a build: the checked recipe, and where its results and its store lie."""
+    from ftbuild.store import Store
+    from ftbuild.verbs import Build
+
+    recipe = recipe_from(cfg)
+    return Build(recipe, Store(Path(str(cfg.store))), Path(str(cfg.builds)) / recipe.name)
+
+
+def described_recipes() -> list[tuple[str, str, str]]:
+    """Return name, file and first comment of every recipe; the user's come before ours of the same name."""
+    found: dict[str, tuple[str, str, str]] = {}
+    for folder in paths.conf_folders():
+        for file in sorted((folder / "recipe").glob("*.yaml")):
+            lines = file.read_text(encoding="utf-8").splitlines()
+            comments = [line.lstrip("# ") for line in lines if line.startswith("#") and "@package" not in line]
+            shown = "shipped" if shipped(file) else paths.shown(file)
+            found.setdefault(file.stem, (file.stem, shown, comments[0] if comments else ""))
+    return sorted(found.values())

@@ -1,0 +1,86 @@
+"""Start the embedded server for a build, and stop it with the build, however that ends.
+
+The server's stdin is a pipe that this process holds: when this process is gone, the pipe closes and the server goes too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ftbuild.errors import ConfigError, FtbuildError
+
+_NEEDS = ("torch", "transformers", "fastapi", "uvicorn", "multipart", "safetensors", "gguf")
+_PATIENCE = 45.0  # seconds for a training process to write its checkpoint, and for the server to end
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server: where it listens, and the key that it wants."""
+
+    base_url: str
+    api_key: str
+
+    def __repr__(self) -> str:
+        return f"Server({self.base_url!r}, api_key=…)"
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[Server]:
+    """Run a server on a free loopback port with a random key, its state in `folder`.
+
+    ConfigError if the packages of the `local` extra are missing; FtbuildError if it does not come up.
+    """
+    missing = [name for name in _NEEDS if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"the embedded provider needs packages that are not installed: {', '.join(missing)}",
+            hint="pip install 'ftbuild[local]', or choose another provider, such as provider=openai",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    key = f"sk-local-{secrets.token_urlsafe(24)}"
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ftbuild.local.serve", str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env={**os.environ, "FTBUILD_LOCAL_KEY": key},
+        )
+        try:
+            yield Server(f"http://127.0.0.1:{_port(process, errors)}/v1", key)
+        finally:
+            _stop(process)
+
+
+def _port(process: subprocess.Popen[bytes], errors: object) -> int:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if line:
+        return int(json.loads(line)["port"])
+    process.wait()
+    errors.seek(0)  # type: ignore[attr-defined]
+    words = errors.read().decode(errors="replace").strip().splitlines()  # type: ignore[attr-defined]
+    raise FtbuildError(f"the embedded server did not start: {words[-1] if words else f'code {process.returncode}'}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None
+    with contextlib.suppress(OSError):
+        process.stdin.close()
+    try:
+        process.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()

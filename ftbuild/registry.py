@@ -1,0 +1,110 @@
+"""One registry for everything that a recipe calls by name: sources, rules, parsers, row kinds, graders, filters, providers.
+
+Adding one is a decorated function and a line of YAML:
+
+    >>> RULES = Registry("rule", home="ftbuild.rules")
+    >>> @RULES("shout")
+    ... def shout(text: str, *, mark: str = "!") -> str:
+    ...     '''End the text with a mark.'''
+    ...     return text + mark
+    >>> RULES.use("shout", mark="?")("who")
+    'who?'
+
+The function's positional parameters are what the stage passes in; its keyword-only parameters are what the recipe may set,
+with the types and defaults that the signature declares (`ftbuild.schema` checks them before any work).  This module imports
+nothing of the package: a registry's members live in the package named by `home`, which is imported on the first lookup.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One keyword-only parameter of a registered function: what a recipe may set."""
+
+    name: str
+    type: Any
+    default: Any
+    required: bool
+
+
+@dataclass(frozen=True)
+class Use(Generic[R]):
+    """A registered function with the parameters that a recipe gave it.  Calling it calls the function."""
+
+    noun: str
+    name: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    function: Callable[..., R] | None = field(default=None, compare=False, repr=False)
+
+    def __call__(self, *args: Any) -> R:
+        assert self.function is not None
+        return self.function(*args, **self.params)
+
+
+class Registry(Generic[R]):
+    """Functions of one kind by name.  `noun` is also the key that names the function in YAML (`rule: drop_tags`)."""
+
+    def __init__(self, noun: str, *, home: str) -> None:
+        self.noun = noun
+        self._home = home
+        self._functions: dict[str, Callable[..., R]] = {}
+        self._files: dict[str, tuple[str, ...]] = {}
+
+    def __call__(self, name: str, *, files: tuple[str, ...] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Register the decorated function under `name`.  `files` names those of its parameters that name a local file."""
+
+        def register(function: Callable[P, R]) -> Callable[P, R]:
+            if name in self._functions:
+                raise ValueError(f"two functions are registered as {self.noun} {name!r}")
+            self._functions[name] = function
+            self._files[name] = files
+            return function
+
+        return register
+
+    def __iter__(self) -> Iterator[str]:
+        importlib.import_module(self._home)
+        return iter(sorted(self._functions))
+
+    def __contains__(self, name: object) -> bool:
+        return name in list(self)
+
+    def __getitem__(self, name: str) -> Callable[..., R]:
+        importlib.import_module(self._home)
+        return self._functions[name]
+
+    def use(self, name: str, **params: Any) -> Use[R]:
+        """Bind parameters to the function called `name`.  KeyError if there is none."""
+        return Use(self.noun, name, params, self[name])
+
+    def parameters(self, name: str) -> tuple[Parameter, ...]:
+        """Return what a recipe may set on the function called `name`, from its signature."""
+        function = inspect.unwrap(self[name])
+        return tuple(
+            Parameter(p.name, _resolved(p.annotation, function), p.default, required=p.default is p.empty)
+            for p in inspect.signature(function).parameters.values()
+            if p.kind is p.KEYWORD_ONLY
+        )
+
+    def files(self, use: Use[R]) -> list[str]:
+        """Return the local files that a use of a function names in its parameters."""
+        return [str(use.params[p]) for p in self._files[use.name] if use.params.get(p)]
+
+    def summary(self, name: str) -> str:
+        """Return the first line of the function's docstring."""
+        return (inspect.getdoc(self[name]) or "").partition("\n")[0]
+
+
+def _resolved(annotation: Any, function: Callable[..., Any]) -> Any:
+    """Return an annotation as a type; those of positional parameters may name what only a type checker imports."""
+    return eval(annotation, function.__globals__) if isinstance(annotation, str) else annotation  # noqa: S307 - our own source

@@ -1,0 +1,79 @@
+"""What the stages of one build share: connections to providers, opened when first used, and the replies already paid for."""
+
+from __future__ import annotations
+
+import contextlib
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from ftbuild.digest import digest
+from ftbuild.registries import PROVIDERS
+from ftbuild.store import Store, read_json, write_json
+
+if TYPE_CHECKING:
+    import openai
+
+    from ftbuild.console import Console
+    from ftbuild.providers import Connection
+    from ftbuild.recipe import Provider
+
+
+class Services:
+    """Opens connections on demand and closes them all at the end of the build, however it ends."""
+
+    def __init__(self, store: Store, console: Console) -> None:
+        self.store = store
+        self._console = console
+        self._stack = contextlib.ExitStack()
+        self._open: dict[str, Connection] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stack.close()
+
+    def client(self, provider: Provider) -> openai.OpenAI:
+        """Return a client for a provider.  It retries what is worth retrying by itself."""
+        import openai
+
+        connection = self._connection(provider)
+        client = openai.OpenAI(**_options(provider, connection))
+        return self._stack.enter_context(client)
+
+    def async_client(self, provider: Provider) -> openai.AsyncOpenAI:
+        """Return an asynchronous client for a provider; the caller closes it."""
+        import openai
+
+        return openai.AsyncOpenAI(**_options(provider, self._connection(provider)))
+
+    def _connection(self, provider: Provider) -> Connection:
+        name = digest([provider.kind, provider.base_url, provider.api_key_env])
+        if name not in self._open:
+            opening = PROVIDERS[provider.kind](provider, self.store.root / "local", self._console)
+            self._open[name] = self._stack.enter_context(opening)
+        return self._open[name]
+
+
+def _options(provider: Provider, connection: Connection) -> dict[str, Any]:
+    return {
+        "base_url": connection.base_url,
+        "api_key": connection.api_key,
+        "timeout": provider.timeout,
+        "max_retries": provider.retries,
+    }
+
+
+class Replies:
+    """The replies of teachers, each stored under the hash of its request the moment it arrives."""
+
+    def __init__(self, store: Store) -> None:
+        self._folder = store.root / "replies"
+
+    def get(self, request: str) -> dict[str, Any] | None:
+        """Return the stored reply to a request, or None."""
+        return read_json(self._folder / request[:2] / f"{request[2:]}.json")  # type: ignore[no-any-return]
+
+    def put(self, request: str, reply: dict[str, Any]) -> None:
+        """Store a reply."""
+        write_json(self._folder / request[:2] / f"{request[2:]}.json", reply)

@@ -1,0 +1,8 @@
+"""Sources: where documents and ready-made rows come from.  Importing this package registers all of them.
+
+A source is a function `(*, …) -> iterable of Document or Pair`; its keyword parameters are what the recipe sets.
+"""
+
+from ftbuild.sources import file, function, mediawiki
+
+__all__ = ["file", "function", "mediawiki"]

@@ -1,0 +1,29 @@
+"""clean: run the recipe's cleaning rules over every document, in order.
+
+In: documents.  Out: the same documents with clean text, and `rules.jsonl`, how many characters each rule took from each.
+"""
+
+from __future__ import annotations
+
+from ftbuild.errors import SourceError
+from ftbuild.records import Document, read_documents, write_jsonl
+from ftbuild.stage import Task, stage
+
+
+@stage(reads=("clean",), inputs=("fetch/documents.jsonl",), outputs=("documents.jsonl", "rules.jsonl"))
+def clean(task: Task) -> None:
+    """Run the cleaning rules over every document."""
+    effects = []
+
+    def cleaned(document: Document) -> Document:
+        text = document.text
+        for name, rule in task.recipe.clean.rules.items():
+            before, text = len(text), rule(text)
+            effects.append({"document": document.id, "rule": name, "removed": before - len(text), "left": len(text)})
+        if not text.strip():
+            raise SourceError(f"{document.title}: the cleaning rules left nothing of it", hint="which rule took it all?")
+        return Document(document.id, document.title, text, document.format, document.meta)
+
+    write_jsonl(task.out / "documents.jsonl", map(cleaned, read_documents(task.input("fetch/documents.jsonl"))))
+    write_jsonl(task.out / "rules.jsonl", effects)
+    task.facts["characters"] = sum(e["left"] for e in effects if e["rule"] == list(task.recipe.clean.rules)[-1])

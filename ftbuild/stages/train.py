@@ -1,0 +1,33 @@
+"""train: fine-tune the base model on the rows, at whatever provider trains.
+
+In: `rows.jsonl`.  Out: `model.json`, the id of the tuned model and of the job that made it; `metrics.csv`, the provider's
+result file; `events.jsonl`, what it said on the way.
+
+The job's id is recorded under the stage's key before it is waited for: whoever runs the same build again, after Ctrl-C or
+worse, finds it there and follows it instead of creating another.
+"""
+
+from __future__ import annotations
+
+from ftbuild.following import Follower
+from ftbuild.records import write_jsonl
+from ftbuild.stage import Task, stage
+from ftbuild.store import write_json
+
+
+@stage(
+    reads=("train", "trainer"), inputs=("format/rows.jsonl",), outputs=("model.json", "metrics.csv", "events.jsonl")
+)
+def train(task: Task) -> None:
+    """Fine-tune the base model on the rows."""
+    follower = Follower(task.services.client(task.recipe.trainer.provider), task.recipe, task.services.store, task.console)
+    job = follower.job(task.key, task.input("format/rows.jsonl"))
+    job = follower.follow(job)
+    (task.out / "metrics.csv").write_text(follower.result(job), encoding="utf-8")
+    write_jsonl(task.out / "events.jsonl", follower.events)
+    tokens = job.trained_tokens
+    write_json(
+        task.out / "model.json",
+        {"model": job.fine_tuned_model, "base_model": task.recipe.trainer.base_model, "job": job.id, "trained_tokens": tokens},
+    )
+    task.facts |= {"model": job.fine_tuned_model, "job": job.id, "trained_tokens": tokens}

@@ -1,0 +1,57 @@
+"""Talking to a tuned model, in the words of its own training rows."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TextIO
+
+from ftbuild.asking import request
+from ftbuild.rows import Formatter
+from ftbuild.services import Services
+
+if TYPE_CHECKING:
+    from ftbuild.console import Console
+    from ftbuild.recipe import Recipe
+    from ftbuild.store import Store
+
+
+class Talk:
+    """A conversation with one model; every question stands by itself."""
+
+    def __init__(self, recipe: Recipe, store: Store, model: str, console: Console) -> None:
+        self._recipe, self._model, self._console = recipe, model, console
+        self._formatter = Formatter(recipe.format, recipe.vars)
+        self._services = Services(store, console)
+
+    def __enter__(self) -> Self:
+        self._client = self._services.client(self._recipe.trainer.provider)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._services.__exit__(kind, error, trace)
+
+    def ask(self, question: str) -> str:
+        """Return the model's answer to one question."""
+        recipe = self._recipe
+        asked = request(recipe.format, self._formatter, self._model, question, (), recipe.evaluate.max_tokens)
+        with self._console.step("thinking"):
+            if asked.endpoint == "completion":
+                return self._client.completions.create(**asked.body).choices[0].text.strip()
+            chat = self._client.chat.completions.create(**asked.body)
+            return (chat.choices[0].message.content or "").strip()
+
+    def converse(self, lines: TextIO) -> None:
+        """Answer questions line by line, until an empty line or the end of the input."""
+        if lines.isatty():
+            self._console.note("ask away; an empty line ends the conversation")
+        with contextlib.suppress(KeyboardInterrupt):
+            while True:
+                if lines.isatty():
+                    sys.stderr.write("> ")
+                    sys.stderr.flush()
+                question = lines.readline().strip()
+                if not question:
+                    return
+                self._console.result(self.ask(question))
