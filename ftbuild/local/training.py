@@ -4,8 +4,8 @@ In: `job.json` (base model, method, hyperparameters) and `rows.jsonl` in the job
 format, and one JSON object a line on stdout: how far it is, the loss, the end.  It stops at the next step, leaving a
 checkpoint from which it goes on, when its stdin closes or on SIGTERM; so nobody has to outlive it.
 
-Only the completion is learned.  Weights are kept in 32 bits; matrices are multiplied in bfloat16 where the processor has
-instructions for it.
+Only the completion is learned.  The optimizer's weights are kept in 32 bits; the model itself is computed in bfloat16 where
+the processor has instructions for it (source: Mixed Precision Training, Micikevicius et al., 2017).
 """
 
 from __future__ import annotations
@@ -94,7 +94,6 @@ def train(folder: Path, stop: threading.Event) -> int:
     _say({"type": "message", "message": f"loading {job['base_model']}"}, stop)
     model, tokenizer = read(job["weights"] or weights_folder(job["base_model"], cache), cache, torch.float32)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model.to(device)
     if settings.method == "lora":
         model = _with_adapter(model, settings)
     model.train()
@@ -102,7 +101,7 @@ def train(folder: Path, stop: threading.Event) -> int:
     longest = min(getattr(model.config, "max_position_embeddings", 2048), 2048)
     if (most := max(len(r.tokens) for r in rows)) > longest:
         raise ValueError(f"a row has {most} tokens, more than the {longest} that can be trained")
-    run = Run(model, rows, settings, device, fast_dtype() if device.type == "cpu" else torch.bfloat16)
+    run = Run(model, rows, settings, device, fast_dtype())
     run.resume(folder / "checkpoint")
     tokens = sum(len(r.tokens) for r in rows) * settings.epochs
     _say({"type": "started", "steps": run.steps, "step": run.step, "rows": len(rows), "trained_tokens": tokens}, stop)
@@ -159,9 +158,12 @@ class Run:
 
         self.model, self.rows, self.settings, self.device, self.dtype = model, rows, settings, device, dtype
         self.step = 0
-        self._learned = [p for p in model.parameters() if p.requires_grad]
+        exact = [p.detach().clone().to(device) for p in model.parameters() if p.requires_grad]
+        self._weights = [torch.nn.Parameter(p) for p in exact]
+        model.to(device, dtype)
+        self._computed = [p for p in model.parameters() if p.requires_grad]
         self._optimizer = torch.optim.AdamW(
-            self._learned, lr=settings.learning_rate, betas=(0.9, 0.95), weight_decay=settings.weight_decay, fused=True
+            self._weights, lr=settings.learning_rate, betas=(0.9, 0.95), weight_decay=settings.weight_decay, fused=True
         )
 
     @property
@@ -197,23 +199,32 @@ class Run:
         laid = batch(packs(rows, most_tokens=self.settings.pack_tokens), self.dtype)
         loss, right = self._loss(laid)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self._learned, 1.0)
+        for weight, computed in zip(self._weights, self._computed, strict=True):
+            weight.grad, computed.grad = computed.grad.float(), None
+        torch.nn.utils.clip_grad_norm_(self._weights, 1.0)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
+        self._compute_with_weights()
         self.step += 1
-        return {"step": self.step, "train_loss": float(loss), "train_accuracy": right, "learning_rate": rate}
+        return {"step": self.step, "train_loss": float(loss.detach()), "train_accuracy": right, "learning_rate": rate}
+
+    def _compute_with_weights(self) -> None:
+        """Bring the model's own parameters up to the optimizer's."""
+        import torch
+
+        with torch.no_grad():
+            torch._foreach_copy_(self._computed, self._weights)  # noqa: SLF001 - there is no public name for it
 
     def _loss(self, laid: Batch) -> tuple[torch.Tensor, float]:
         """Return the mean loss over the learned tokens, and the share of them that the model had right."""
         import torch
 
         to = self.device
-        with torch.autocast(to.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
-            hidden = self.model.get_decoder()(
-                input_ids=laid.tokens.to(to), attention_mask=laid.mask.to(to), position_ids=laid.positions.to(to), use_cache=False
-            ).last_hidden_state
-            sources = hidden.reshape(-1, hidden.shape[-1])[laid.sources.to(to)]
-            logits = self.model.get_output_embeddings()(sources).float()
+        hidden = self.model.get_decoder()(
+            input_ids=laid.tokens.to(to), attention_mask=laid.mask.to(to), position_ids=laid.positions.to(to), use_cache=False
+        ).last_hidden_state
+        sources = hidden.reshape(-1, hidden.shape[-1])[laid.sources.to(to)]
+        logits = self.model.get_output_embeddings()(sources).float()
         targets, weights = laid.targets.to(to), laid.weights.to(to)
         losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
         right = ((logits.argmax(-1) == targets) * weights).sum() / weights.sum()
@@ -227,7 +238,7 @@ class Run:
 
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {}
-        for n, parameter in enumerate(self._learned):
+        for n, parameter in enumerate(self._weights):
             tensors[f"{n}.weight"] = parameter.detach().cpu()
             for name, value in self._optimizer.state[parameter].items():
                 tensors[f"{n}.{name}"] = value.detach().cpu()
@@ -249,11 +260,12 @@ class Run:
             return
         tensors = load_file(str(file))
         with torch.no_grad():
-            for n, parameter in enumerate(self._learned):
+            for n, parameter in enumerate(self._weights):
                 parameter.copy_(tensors[f"{n}.weight"])
                 names = {k.split(".", 1)[1] for k in tensors if k.startswith(f"{n}.")} - {"weight"}
                 self._optimizer.state[parameter] = {name: tensors[f"{n}.{name}"].to(parameter.device) for name in names}
                 self._optimizer.state[parameter]["step"] = tensors[f"{n}.step"]
+        self._compute_with_weights()
         self.step = step
 
 
