@@ -41,7 +41,22 @@ Exit codes: 0 done, 1 a stage failed, 2 recipe or command line, 3 source or netw
 """
 
 _HYDRA_ONLY = frozenset({"--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--hydra-help", "--package", "-p"})
-_HYDRA_WITH_VALUE = frozenset({"--cfg", "-c", "--info", "-i", "--config-name", "-cn", "--config-dir", "-cd", "--config-path", "-cp", "--package", "-p"})
+_HYDRA_WITH_VALUE = frozenset(
+    {
+        "--cfg",
+        "-c",
+        "--info",
+        "-i",
+        "--config-name",
+        "-cn",
+        "--config-dir",
+        "-cd",
+        "--config-path",
+        "-cp",
+        "--package",
+        "-p",
+    }
+)
 _HYDRA_ALONE = frozenset({"-m", "--multirun", "-r", "--run", "--hydra-help", "--resolve", "--shell-completion", "-sc"})
 
 
@@ -65,7 +80,9 @@ class Arguments:
             if made.verb not in verbs:
                 from ftbuild.schema import nearest
 
-                raise ConfigError(f"there is no verb {made.verb!r}; {nearest(made.verb, verbs)}", hint="ftbuild --help lists them")
+                raise ConfigError(
+                    f"there is no verb {made.verb!r}; {nearest(made.verb, verbs)}", hint="ftbuild --help lists them"
+                )
         while waiting:
             word = waiting.pop(0)
             if word == "--json":
@@ -97,11 +114,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ftbuild with these arguments, or those of the process, and return its exit code."""
     given = list(sys.argv[1:] if argv is None else argv)
     console = Console(as_json="--json" in given)
-    if not given or given[0] in ("-h", "--help", "help"):
-        console.result(USAGE.rstrip())
+    if not given or given[0] == "help" or {"-h", "--help"} & set(given):
+        console.json({"usage": USAGE}) if console.as_json else console.result(USAGE.rstrip())
         return 0 if given else 2
     if given[0] in ("--version", "-V"):
-        console.result(f"ftbuild {__version__}")
+        console.json({"version": __version__}) if console.as_json else console.result(f"ftbuild {__version__}")
         return 0
     try:
         return run(given, console)
@@ -130,7 +147,8 @@ def run(argv: Sequence[str], console: Console) -> int:
         code, objective = VERBS[arguments.verb](build, arguments, console)
         return objective
 
-    config.run_hydra(job, [*arguments.flags, *config.rewrite(arguments.overrides)])
+    completion = {"-sc", "--shell-completion"} & set(arguments.flags)  # `-sc install=bash` is no override
+    config.run_hydra(job, [*arguments.flags, *(arguments.overrides if completion else config.rewrite(arguments.overrides))])
     return code
 
 

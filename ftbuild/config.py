@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from ftbuild.verbs import Build
 
 _PLAIN_OVERRIDE = re.compile(r"^(?P<key>[A-Za-z_][\w.@/-]*)=")
-_SECRET = re.compile(r"(?i)(^|[._])(api_?key|token|secret|password)=\S")
+_SECRET = re.compile(r"(?i)(^|[+._{,])\s*(api_?key|token|secret|password)\s*[=:]\s*\S|\bsk-[\w-]{16,}")
 
 
 def groups() -> set[str]:
@@ -60,6 +61,9 @@ def _rewrite(override: str, known: set[str]) -> str:
     if key == "recipe":
         return "+" + override
     if key.partition("@")[0] in known or key.startswith(("hydra.", "hydra/")):
+        value = override.partition("=")[2]
+        if key in known and re.fullmatch(r"(?i)[-+.\d]+|true|false|null", value):  # Hydra wants words here
+            raise ConfigError(f"{key} (command line): there is no option {value!r}; {nearest(value, options(key))}")
         return override
     return "++" + override
 
@@ -70,6 +74,7 @@ def run_hydra(function: Callable[[DictConfig], Any], arguments: Sequence[str]) -
     Raises ConfigError for whatever Hydra refuses.
     """
     import hydra
+    import yaml
     from hydra.core.plugins import Plugins
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
@@ -78,7 +83,9 @@ def run_hydra(function: Callable[[DictConfig], Any], arguments: Sequence[str]) -
 
     Plugins.instance().register(UserConf)
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # exceptions come here instead of being printed
-    saved, sys.argv = sys.argv, [sys.argv[0], *arguments]
+    aside = tempfile.TemporaryDirectory(prefix="ftbuild-sweep-") if {"-m", "--multirun"} & set(arguments) else None
+    elsewhere = [f"hydra.sweep.dir={aside.name}"] if aside else []  # a sweep leaves a multirun.yaml where it stands
+    saved, sys.argv = sys.argv, [sys.argv[0], *elsewhere, *arguments]
     failed: list[Exception] = []
 
     def job(cfg: DictConfig) -> Any:
@@ -90,10 +97,16 @@ def run_hydra(function: Callable[[DictConfig], Any], arguments: Sequence[str]) -
 
     try:
         hydra.main(version_base="1.3", config_path=str(paths.SHIPPED_CONF), config_name="config")(job)()
-    except (HydraException, OmegaConfBaseException) as error:
-        raise _translated(error) from error
+    except yaml.YAMLError as error:
+        raise _not_yaml(error) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"a configuration file is not UTF-8: {error.reason}", hint="save it as UTF-8") from error
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # `train=3` is a ValueError
+        raise _translated(error, overrides=arguments) from error
     finally:
         sys.argv = saved
+        if aside:
+            aside.cleanup()
     if failed:
         raise failed[0]
 
@@ -105,7 +118,6 @@ def recipe_from(cfg: DictConfig) -> Recipe:
     from omegaconf.errors import OmegaConfBaseException
 
     from ftbuild.recipe import Recipe
-    from ftbuild.verbs import Build
 
     hydra_cfg = HydraConfig.get()
     choices = {str(k): v for k, v in hydra_cfg.runtime.choices.items()}
@@ -118,6 +130,9 @@ def recipe_from(cfg: DictConfig) -> Recipe:
     except OmegaConfBaseException as error:
         raise _translated(error, choices, overrides) from error
     assert isinstance(data, dict)
+    if "recipe" in data:
+        file = next(f for c in paths.conf_folders() if (f := c / "recipe" / f"{choices['recipe']}.yaml").is_file())
+        raise ConfigError(f"{paths.shown(file)}:1: a recipe begins with the line '# @package _global_'")
     data = {"name": choices["recipe"], **{str(k): v for k, v in data.items() if k not in NOT_RECIPE}}
     problems: list[Problem] = []
     recipe = build(Recipe, data, problems)
@@ -137,13 +152,14 @@ def _translated(error: Exception, choices: dict[str, Any] | None = None, overrid
     """Return Hydra's or OmegaConf's many-line error as ours: one line, with the nearest right name."""
     text = str(error)
     cause = str(error.__cause__ or "")
-    if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
+    if match := re.search(r"Could not find '([^']+)/([^'/]*)'", text):
         group, option = match[1].removeprefix("hydra/"), match[2]
         return ConfigError(f"{group}: there is no option {option!r}; {nearest(option, options(group))}")
     if match := re.search(r"Could not override '([^']+)'", text):
         key = match[1].partition("@")[0]
         known = sorted(groups()) if "No match in the defaults list" in text else []
-        return ConfigError(f"{key} (command line): nothing here to override; {nearest(key, known) if known else cause}")
+        where = "command line" if any(o.lstrip("+~").startswith(key) for o in overrides) else "a recipe's defaults"
+        return ConfigError(f"{key} ({where}): nothing here to override; {nearest(key, known) if known else cause}")
     if match := re.search(r"full_key: (\S+)", text):
         from ftbuild.locate import locate
 
@@ -152,6 +168,14 @@ def _translated(error: Exception, choices: dict[str, Any] | None = None, overrid
     lines = [line.strip() for line in f"{text}\n{cause}".splitlines() if line.strip()]
     hint = "a value with commas, spaces, # or quotes belongs in a YAML file" if "Override" in type(error).__name__ else ""
     return ConfigError("; ".join(dict.fromkeys(lines)), hint=hint)
+
+
+def _not_yaml(error: Any) -> ConfigError:
+    """Return a YAML error as ours: the file and line, and what the reader stumbled over."""
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    where = f"{paths.shown(Path(mark.name))}:{mark.line + 1}" if mark else str(getattr(error, "name", "a recipe"))
+    said = getattr(error, "problem", "") or getattr(error, "reason", "") or str(error).partition("\n")[0]
+    return ConfigError(f"{where}: not YAML: {said}", hint="a value with : # { [ ? or quotes in it goes into double quotes")
 
 
 def shipped(path: Path) -> bool:
@@ -173,7 +197,7 @@ def described_recipes() -> list[tuple[str, str, str]]:
     found: dict[str, tuple[str, str, str]] = {}
     for folder in paths.conf_folders():
         for file in sorted((folder / "recipe").glob("*.yaml")):
-            lines = file.read_text(encoding="utf-8").splitlines()
+            lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
             comments = [line.lstrip("# ") for line in lines if line.startswith("#") and "@package" not in line]
             shown = "shipped" if shipped(file) else paths.shown(file)
             found.setdefault(file.stem, (file.stem, shown, comments[0] if comments else ""))

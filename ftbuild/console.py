@@ -82,7 +82,7 @@ class Console:
     def step(self, text: str) -> Iterator[Bar]:
         """Show that something is going on, and how far it is once the yielded bar is told."""
         if self.quiet:
-            yield lambda done, total, **facts: None
+            yield _silent
         elif sys.stderr.isatty():
             with self._drawn(text) as bar:
                 yield bar
@@ -91,7 +91,15 @@ class Console:
 
     @contextlib.contextmanager
     def _drawn(self, text: str) -> Iterator[Bar]:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
         columns = (
             SpinnerColumn(),
@@ -140,7 +148,11 @@ class Console:
     @staticmethod
     def _flush_print(text: str, stream: Any) -> None:
         with contextlib.suppress(BrokenPipeError):
-            print(text, file=stream, flush=True)  # noqa: T201 - the one place that prints
+            print(text, file=stream, flush=True)
+
+
+def _silent(done: float, total: float, **facts: str) -> None:
+    pass
 
 
 def seconds(value: float) -> str:

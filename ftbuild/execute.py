@@ -31,14 +31,13 @@ def execute(plan: Plan, recipe: Recipe, store: Store, console: Console) -> dict[
                 done[step.stage.name] = step.action or _run(step, recipe, store, done, services, console)
             except KeyboardInterrupt:
                 raise Interrupted(
-                    f"stopped during {step.stage.name}", hint="what is finished is kept; the same command goes on from here"
+                    f"stopped during {step.stage.name}",
+                    hint="what is finished is kept; the same command goes on from here",
                 ) from None
     return done
 
 
-def _run(
-    step: Step, recipe: Recipe, store: Store, done: Mapping[str, Action], services: Services, console: Console
-) -> Action:
+def _run(step: Step, recipe: Recipe, store: Store, done: Mapping[str, Action], services: Services, console: Console) -> Action:
     stage = step.stage
     digests = inputs_of(stage, done) or {}
     console.heading(stage.name, stage.summary)
@@ -51,9 +50,7 @@ def _run(
         _check(stage, {p.name for p in folder.iterdir()})
         took = time.monotonic() - started
         facts = {**task.facts, "seconds": round(took, 2)}
-        action = store.publish(
-            stage.name, step.key, folder, inputs=digests, config=stage.slice(recipe), facts=facts
-        )
+        action = store.publish(stage.name, step.key, folder, inputs=digests, config=stage.slice(recipe), facts=facts)
     console.note(f"done in {seconds(took)}" + _facts(task.facts))
     return action
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from ftbuild.graders import normalise, tokens
+from ftbuild.errors import ConfigError
+from ftbuild.graders import tokens
 from ftbuild.records import Pair
 from ftbuild.registries import FILTERS
 
@@ -35,14 +36,19 @@ def length(pairs: Iterable[Pair], *, most_words: int = 400, fewest_words: int = 
     """Reject a pair whose question or answer is too long or too short."""
     for pair in pairs:
         counts = [len(tokens(pair.prompt)), len(tokens(pair.completion))]
-        reason = f"{max(counts)} words" if max(counts) > most_words else f"{min(counts)} words" if min(counts) < fewest_words else ""
+        reason = (
+            f"{max(counts)} words" if max(counts) > most_words else f"{min(counts)} words" if min(counts) < fewest_words else ""
+        )
         yield pair, reason
 
 
 @FILTERS("reject")
 def reject(pairs: Iterable[Pair], *, pattern: str) -> Judged:
     """Reject a pair in which a regular expression is found, upper and lower case alike."""
-    wanted = re.compile(pattern, re.IGNORECASE)
+    try:
+        wanted = re.compile(pattern, re.IGNORECASE)
+    except re.error as error:
+        raise ConfigError(f"the filter's regular expression {pattern!r} does not work: {error}") from error
     for pair in pairs:
         found = wanted.search(pair.prompt) or wanted.search(pair.completion)
         yield pair, f"holds {found[0]!r}" if found else ""
@@ -52,5 +58,5 @@ def reject(pairs: Iterable[Pair], *, pattern: str) -> Judged:
 def echo(pairs: Iterable[Pair]) -> Judged:
     """Reject a pair whose answer is its question, or stands in it word for word."""
     for pair in pairs:
-        asked, answer = normalise(pair.prompt), normalise(pair.completion)
+        asked, answer = (f" {same_question(text)} " for text in (pair.prompt, pair.completion))
         yield pair, "the answer stands in the question" if answer in asked else ""

@@ -76,13 +76,15 @@ class Follower:
         import openai
 
         train = self._train
-        hyperparameters: dict[str, Any] = {"n_epochs": train.epochs}
-        for name, value in (("batch_size", train.batch_size), ("learning_rate_multiplier", train.learning_rate_multiplier)):
-            if value is not None:
-                hyperparameters[name] = value
+        given: dict[str, Any] = {
+            "n_epochs": train.epochs,
+            "batch_size": train.batch_size,
+            "learning_rate_multiplier": train.learning_rate_multiplier,
+        }
         if self._trainer.provider.extras:
-            own = {"learning_rate": train.learning_rate, "method": train.method, "lora_rank": train.lora_rank, **train.options}
-            hyperparameters |= {k: v for k, v in own.items() if v is not None}
+            given |= {"learning_rate": train.learning_rate, "method": train.method, "lora_rank": train.lora_rank}
+            given |= train.options
+        hyperparameters = {k: v for k, v in given.items() if v is not None}
         method: Any = {"type": "supervised", "supervised": {"hyperparameters": hyperparameters}}
         try:
             file = self._client.files.create(file=("rows.jsonl", rows.read_bytes()), purpose="fine-tune")
@@ -139,7 +141,13 @@ class Follower:
             new.append(event)
         for event in reversed(new):
             data = cast("dict[str, Any]", event.data or {})
-            kept = {"id": event.id, "at": event.created_at, "level": event.level, "message": event.message, "data": data}
+            kept = {
+                "id": event.id,
+                "at": event.created_at,
+                "level": event.level,
+                "message": event.message,
+                "data": data,
+            }
             self.events.append(kept)
             if "step" in data and "total_steps" in data:
                 loss = data.get("train_loss")

@@ -85,6 +85,12 @@ def _choice(phrases: tuple[str, ...]) -> str:
     return " or ".join(repr(p) for p in phrases[:3]) + (" …" if len(phrases) > 3 else "")  # noqa: PLR2004
 
 
+def _wanted(grader: str, answers: tuple[str, ...], expected: str) -> tuple[str, ...]:
+    if not (answers or expected):
+        raise ConfigError(f"the grader {grader!r} was told no right answer")
+    return answers or (expected,)
+
+
 @GRADERS("regex")
 def regex(answer: str, expected: str, *, pattern: str, max_words: int = 40) -> Grade:  # noqa: ARG001 - every grader gets it
     """Right if a regular expression is found in the answer, upper and lower case alike, in at most `max_words` words."""
@@ -100,7 +106,7 @@ def regex(answer: str, expected: str, *, pattern: str, max_words: int = 40) -> G
 @GRADERS("exact")
 def exact(answer: str, expected: str, *, answers: tuple[str, ...] = ()) -> Grade:
     """Right if it is one of `answers`, or the held-out row's own answer, but for case and white space."""
-    wanted = answers or (expected,)
+    wanted = _wanted("exact", answers, expected)
     right = normalise(answer) in {normalise(w) for w in wanted}
     return Grade(float(right), right=right, why="" if right else f"is not {_choice(wanted)}")
 
@@ -108,7 +114,7 @@ def exact(answer: str, expected: str, *, answers: tuple[str, ...] = ()) -> Grade
 @GRADERS("token_f1")
 def token_f1(answer: str, expected: str, *, answers: tuple[str, ...] = (), at_least: float = 0.5) -> Grade:
     """Right if the words shared with one of `answers` give an F1 of `at_least` (source: the SQuAD evaluation script)."""
-    wanted = answers or (expected,)
+    wanted = _wanted("token_f1", answers, expected)
     best = max(_f1(tokens(answer), tokens(w)) for w in wanted)
     right = best >= at_least
     return Grade(best, right=right, why="" if right else f"F1 {best:.2f} is below {at_least}")

@@ -45,10 +45,10 @@ class Client:
                 reply: httpx2.Response | None = None
                 try:
                     reply = http.get(url, params=dict(params))
-                except httpx2.TransportError as error:
-                    problem = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
                 except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.TooManyRedirects) as error:
                     raise SourceError(f"{url}: {error}", hint="is the address right?") from error
+                except httpx2.RequestError as error:
+                    problem = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
                 if reply is not None:
                     if reply.status_code in _BUSY:
                         problem = f"HTTP {reply.status_code}"

@@ -29,9 +29,7 @@ def locate(key: str, choices: Mapping[str, Any], overrides: Sequence[str] = ()) 
 
 def _files(choices: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     """Yield the chosen files with the package their content lies in, the recipe first, since it has the last word."""
-    chosen = sorted(
-        ((g, o) for g, o in choices.items() if not g.startswith("hydra/") and o), key=lambda c: c[0] != "recipe"
-    )
+    chosen = sorted(((g, o) for g, o in choices.items() if not g.startswith("hydra/") and o), key=lambda c: c[0] != "recipe")
     for group, option in chosen:
         folder, _, package = group.partition("@")
         for name in option if isinstance(option, list | tuple) else [option]:

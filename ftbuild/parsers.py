@@ -59,14 +59,22 @@ def pairs(reply: str) -> Parsed:
         line = reply.count("\n", 0, start) + 1
         try:
             value, position = _DECODER.raw_decode(reply, start)
-        except ValueError as error:
-            position = _end_of_line(reply, start)
-            cut = position >= len(reply.rstrip()) and not reply.rstrip().endswith(("}", "]", "`"))
+        except (json.JSONDecodeError, RecursionError) as error:
+            cut = _cut_off(reply, error)
+            position = len(reply) if cut else _end_of_line(reply, start)
             reason = "cut off in the middle" if cut else f"not JSON: {getattr(error, 'msg', error)}"
             parsed.unused.append(Unused(line, reply[start:position].strip(), reason))
             continue
         for item in _objects(value):
             _take(item, line, parsed)
+
+
+def _cut_off(reply: str, error: Exception) -> bool:
+    """Say whether the reply ends inside the object that could not be read."""
+    end = reply.rstrip()
+    if not isinstance(error, json.JSONDecodeError) or end.endswith(("}", "]", "`")):
+        return False
+    return error.pos >= len(end) or error.msg.startswith("Unterminated string")
 
 
 def _end_of_line(text: str, start: int) -> int:
@@ -126,7 +134,7 @@ def question(reply: str) -> Parsed:
         text = re.sub(r"^\s*(?:[-*•]|\d+[.)]|Q(?:uestion)?:)\s*", "", line).strip()
         if not text:
             continue
-        if text.endswith(("?", "？")) and not parsed.found:  # noqa: RUF001 - the full-width question mark of Chinese
+        if text.endswith(("?", "？")) and not parsed.found:
             parsed.found.append(Found(number, text, ""))
         else:
             parsed.unused.append(Unused(number, line.strip(), "not a question" if not parsed.found else "after the question"))
@@ -137,5 +145,5 @@ def question(reply: str) -> Parsed:
 def words(reply: str) -> Parsed:
     """Read a list of words or short phrases, separated by commas, from the first line."""
     lines = reply.strip().splitlines()
-    items = [w.strip(" .") for w in re.split(r"[,，、;]", lines[0])] if lines else []  # noqa: RUF001
+    items = [w.strip(" .") for w in re.split(r"[,，、;]", lines[0])] if lines else []
     return Parsed([Found(1, item, "") for item in dict.fromkeys(items) if item])

@@ -1,4 +1,4 @@
-"""Providers: who answers and who trains.  Each kind is `(provider, services) -> context manager of Connection`.
+"""Providers: who answers and who trains.  Each kind is `(provider, state, console) -> context manager of Connection`.
 
 Everything goes through the `openai` client; a kind only says where it connects and with which key.  `openai` is any server
 that speaks the protocol; `local` starts the embedded server for as long as the build runs.
@@ -35,8 +35,13 @@ class Connection:
 @PROVIDERS("openai")
 @contextlib.contextmanager
 def openai(provider: Provider, state: Path, console: Console) -> Iterator[Connection]:  # noqa: ARG001 - one signature for all
-    """OpenAI itself, or any server that speaks its protocol at `base_url`."""
+    """Connect to OpenAI itself, or to any server that speaks its protocol at `base_url`."""
     name = provider.api_key_env
+    if name and not name.isidentifier():
+        raise ConfigError(
+            "provider.api_key_env: this is not the name of an environment variable",
+            hint="a key does not belong here: export MY_KEY=…, and write api_key_env: MY_KEY",
+        )
     key = os.environ.get(name, "") if name else "none"
     if not key:
         raise ConfigError(
@@ -49,15 +54,14 @@ def openai(provider: Provider, state: Path, console: Console) -> Iterator[Connec
 @PROVIDERS("local")
 @contextlib.contextmanager
 def local(provider: Provider, state: Path, console: Console) -> Iterator[Connection]:
-    """The embedded server on a free loopback port, started when it is first needed and stopped with the build."""
+    """Connect to the embedded server, which is started when it is first needed and stopped with the build."""
     from ftbuild.local.launch import running
 
     if provider.base_url:  # somebody keeps one running with `ftbuild serve`
         with openai(provider, state, console) as connection:
             yield connection
         return
-    with console.step("starting the embedded model server"), contextlib.ExitStack() as stack:
-        server = stack.enter_context(running(state))
-        stack = stack.pop_all()
-    with stack:
+    with contextlib.ExitStack() as stack:
+        with console.step("starting the embedded model server"):
+            server = stack.enter_context(running(state))
         yield Connection(server.base_url, server.api_key)

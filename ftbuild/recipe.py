@@ -20,7 +20,7 @@ from ftbuild.schema import Problem
 
 
 def aside(default: Any) -> Any:
-    """A field that changes how a stage runs and never what it produces."""
+    """Declare a field that changes how a stage runs and never what it produces."""
     return field(default=default, metadata={"identity": False})
 
 
@@ -85,7 +85,7 @@ class Template:
 
     file: str
     size: Literal["capable", "small", "any"] = "capable"
-    unit: Literal["document", "section", "paragraph", "sentence"] = "section"
+    unit: Literal["section", "paragraph", "sentence"] = "section"
     endpoint: Literal["chat", "completion"] = "chat"
     parse: Annotated[str, PARSERS] = "pairs"
     pairs: int = 20
@@ -135,7 +135,6 @@ class Train:
     lora_rank: int = 32
     seed: int = 7
     options: Mapping[str, Any] = field(default_factory=dict)
-    keep_going: bool = aside(True)
 
 
 @dataclass(frozen=True)

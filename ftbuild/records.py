@@ -41,7 +41,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a pair comes from: document and heading path, template (or kind of row) and its digest, request, line of the reply."""
+    """Where a pair comes from: document, heading path, template (or kind of row) and its digest, request, line of the reply."""
 
     document: str = ""
     path: tuple[str, ...] = ()

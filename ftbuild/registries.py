@@ -7,22 +7,22 @@ from typing import Any
 from ftbuild.registry import Registry
 
 SOURCES: Registry[Any] = Registry("source", home="ftbuild.sources")
-"""`(site, *, …) -> iterable of Document or Pair`: where texts and ready rows come from."""
+"""`(*, …) -> iterable of Document or Pair`: where texts and ready rows come from."""
 
 RULES: Registry[str] = Registry("rule", home="ftbuild.rules")
 """`(text, *, …) -> text`: one step of cleaning."""
 
 PARSERS: Registry[Any] = Registry("parser", home="ftbuild.parsers")
-"""`(reply, request) -> Parsed`: how a teacher's reply becomes pairs."""
+"""`(reply) -> Parsed`: how a teacher's reply becomes pairs."""
 
 KINDS: Registry[Any] = Registry("kind", home="ftbuild.kinds")
-"""`(chunks, *, …) -> iterable of Pair`: rows that are made from the text itself and ask no teacher."""
+"""`(sections, language, *, …) -> iterable of Pair`: rows that are made from the text itself and ask no teacher."""
 
 FILTERS: Registry[Any] = Registry("filter", home="ftbuild.filters")
-"""`(pairs, context, *, …) -> iterable of (Pair, reason to reject or "")`: what may become training data."""
+"""`(pairs, *, …) -> iterable of (Pair, reason to reject or "")`: what may become training data."""
 
 GRADERS: Registry[Any] = Registry("grader", home="ftbuild.graders")
 """`(answer, expected, *, …) -> Grade`: whether an answer is right."""
 
 PROVIDERS: Registry[Any] = Registry("provider", home="ftbuild.providers")
-"""`(provider, store, progress) -> context manager of Connection`: who answers and trains."""
+"""`(provider, state, console) -> context manager of Connection`: who answers and trains."""

@@ -47,6 +47,7 @@ class Use(Generic[R]):
     function: Callable[..., R] | None = field(default=None, compare=False, repr=False)
 
     def __call__(self, *args: Any) -> R:
+        """Call the function with what the stage passes in and what the recipe set."""
         assert self.function is not None
         return self.function(*args, **self.params)
 
@@ -59,15 +60,23 @@ class Registry(Generic[R]):
         self._home = home
         self._functions: dict[str, Callable[..., R]] = {}
         self._files: dict[str, tuple[str, ...]] = {}
+        self._depends: dict[str, Callable[[Any], Mapping[str, str]] | None] = {}
 
-    def __call__(self, name: str, *, files: tuple[str, ...] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]:
-        """Register the decorated function under `name`.  `files` names those of its parameters that name a local file."""
+    def __call__(
+        self, name: str, *, files: tuple[str, ...] = (), depends: Callable[[Any], Mapping[str, str]] | None = None
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Register the decorated function under `name`.
+
+        `files` names those of its parameters that name a local file; `depends` is given the recipe and says what else the
+        result depends on, such as the version of a model.
+        """
 
         def register(function: Callable[P, R]) -> Callable[P, R]:
             if name in self._functions:
                 raise ValueError(f"two functions are registered as {self.noun} {name!r}")
             self._functions[name] = function
             self._files[name] = files
+            self._depends[name] = depends
             return function
 
         return register
@@ -99,6 +108,11 @@ class Registry(Generic[R]):
     def files(self, use: Use[R]) -> list[str]:
         """Return the local files that a use of a function names in its parameters."""
         return [str(use.params[p]) for p in self._files[use.name] if use.params.get(p)]
+
+    def depends(self, use: Use[R], recipe: Any) -> dict[str, str]:
+        """Return what else the result of a function depends on besides its arguments, by name."""
+        told = self._depends[use.name]
+        return dict(told(recipe)) if told else {}
 
     def summary(self, name: str) -> str:
         """Return the first line of the function's docstring."""

@@ -29,7 +29,13 @@ class Formatter:
         self._check(question, answer, told)
         if self.format.kind == "completion":
             return {"prompt": told + self.format.separator, "completion": answer + self.format.stop}
-        return {"messages": [*self._system(path, title), {"role": "user", "content": told}, {"role": "assistant", "content": answer}]}
+        return {
+            "messages": [
+                *self._system(path, title),
+                {"role": "user", "content": told},
+                {"role": "assistant", "content": answer},
+            ]
+        }
 
     def body(self, question: str, path: tuple[str, ...] = (), title: str = "") -> dict[str, Any]:
         """Return the part of a request that asks the question, for `/completions` or `/chat/completions`."""
@@ -50,7 +56,8 @@ class Formatter:
     def _place(self, path: tuple[str, ...], title: str) -> dict[str, Any]:
         """Return the values that say where a question belongs; `format.asked` fills in for one that does not say."""
         place = {"section": path[0], "subsection": path[-1]} if path else dict(self.format.asked)
-        return {**self._values, "title": title, "path": " / ".join(path), "section": "", "subsection": "", **place}
+        values = {"title": "", **self._values, **({"title": title} if title else {})}
+        return {**values, "path": " / ".join(path), "section": "", "subsection": "", **place}
 
     def _check(self, question: str, answer: str, told: str) -> None:
         if self.format.kind != "completion":

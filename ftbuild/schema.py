@@ -56,7 +56,7 @@ def hints(cls: type) -> dict[str, Any]:
     return get_type_hints(cls, include_extras=True)
 
 
-def _convert(kind: Any, value: Any, at: str, problems: list[Problem]) -> Any:  # noqa: PLR0911 - one line for each form of type
+def _convert(kind: Any, value: Any, at: str, problems: list[Problem]) -> Any:
     origin = get_origin(kind)
     if kind is Any:
         return value
@@ -142,9 +142,8 @@ def _dataclass(cls: type, value: Any, at: str, problems: list[Problem]) -> Any:
         return _wrong(at, value, "a mapping", problems)
     known = {f.name: f for f in fields(cls)}
     before = len(problems)
-    for key in value:
-        if key not in known:
-            problems.append(Problem(_join(at, key), f"unknown key; {nearest(str(key), known)}"))
+    strange = [key for key in value if key not in known]
+    problems += [Problem(_join(at, key), f"unknown key; {nearest(str(key), known)}") for key in strange]
     made = {}
     for name, field in known.items():
         if name in value:

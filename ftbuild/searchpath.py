@@ -12,6 +12,7 @@ class UserConf(SearchPathPlugin):
     """Put `./conf` of the working directory in front of the shipped one."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Add the folder, if there is one."""
         own = Path.cwd() / "conf"
         if own.is_dir():
             search_path.prepend("user", f"file://{own}", SearchPathQuery(provider="main"))

@@ -11,6 +11,7 @@ from ftbuild.registries import PROVIDERS
 from ftbuild.store import Store, read_json, write_json
 
 if TYPE_CHECKING:
+    import httpx2
     import openai
 
     from ftbuild.console import Console
@@ -37,15 +38,17 @@ class Services:
         """Return a client for a provider.  It retries what is worth retrying by itself."""
         import openai
 
-        connection = self._connection(provider)
-        client = openai.OpenAI(**_options(provider, connection))
-        return self._stack.enter_context(client)
+        options = _options(provider, self._connection(provider))
+        http = openai.DefaultHttpxClient(event_hooks={"response": [_no_credit]})
+        return self._stack.enter_context(openai.OpenAI(**options, http_client=http))
 
     def async_client(self, provider: Provider) -> openai.AsyncOpenAI:
         """Return an asynchronous client for a provider; the caller closes it."""
         import openai
 
-        return openai.AsyncOpenAI(**_options(provider, self._connection(provider)))
+        options = _options(provider, self._connection(provider))
+        http = openai.DefaultAsyncHttpxClient(event_hooks={"response": [_no_credit_async]})
+        return openai.AsyncOpenAI(**options, http_client=http)
 
     def _connection(self, provider: Provider) -> Connection:
         name = digest([provider.kind, provider.base_url, provider.api_key_env])
@@ -62,6 +65,24 @@ def _options(provider: Provider, connection: Connection) -> dict[str, Any]:
         "timeout": provider.timeout,
         "max_retries": provider.retries,
     }
+
+
+def _no_credit(response: httpx2.Response) -> None:
+    """Keep the client from trying again where no credit is left; it takes such a 429 for one that passes."""
+    if response.status_code == 429:  # noqa: PLR2004
+        response.read()
+        _give_up(response)
+
+
+async def _no_credit_async(response: httpx2.Response) -> None:
+    if response.status_code == 429:  # noqa: PLR2004
+        await response.aread()
+        _give_up(response)
+
+
+def _give_up(response: httpx2.Response) -> None:
+    if b"insufficient_quota" in response.content:
+        response.headers["x-should-retry"] = "false"
 
 
 class Replies:

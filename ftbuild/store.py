@@ -28,7 +28,7 @@ from ftbuild.errors import FtbuildError
 
 @dataclass(frozen=True)
 class Action:
-    """The record of one finished stage: its key, what went in, the digests of the files that came out, and plain facts."""
+    """The record of one finished stage: its key, what went in, digests and sizes of what came out, and plain facts."""
 
     stage: str
     key: str
@@ -36,6 +36,7 @@ class Action:
     config: Any
     outputs: Mapping[str, str]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 class Store:
@@ -55,16 +56,25 @@ class Store:
             action = Action(**data)
         except (OSError, ValueError, TypeError):
             return None
-        return action if all(self.object(d).is_file() for d in action.outputs.values()) else None
+        return action if all(self._whole(d, action.sizes.get(name)) for name, d in action.outputs.items()) else None
 
-    def publish(self, stage: str, key: str, folder: Path, *, inputs: Mapping[str, str], config: Any, facts: Mapping[str, Any]) -> Action:
+    def _whole(self, digest: str, size: int | None) -> bool:
+        path = self.object(digest)
+        return path.is_file() and path.stat().st_size == size
+
+    def publish(
+        self, stage: str, key: str, folder: Path, *, inputs: Mapping[str, str], config: Any, facts: Mapping[str, Any]
+    ) -> Action:
         """Take over the files in `folder` as the outputs of a stage and record them.  FtbuildError if the disk refuses."""
         try:
             outputs = {p.name: self._keep(p) for p in sorted(folder.iterdir())}
-            action = Action(stage, key, dict(inputs), config, outputs, dict(facts))
+            sizes = {name: self.object(d).stat().st_size for name, d in outputs.items()}
+            action = Action(stage, key, dict(inputs), config, outputs, dict(facts), sizes)
             write_json(self._action(stage, key), asdict(action))
         except OSError as error:
-            raise FtbuildError(f"cannot write to the store {self.root}: {error.strerror}", hint="is the disk full or read-only?") from error
+            raise FtbuildError(
+                f"cannot write to the store {self.root}: {error.strerror}", hint="is the disk full or read-only?"
+            ) from error
         return action
 
     @contextlib.contextmanager
@@ -75,7 +85,9 @@ class Store:
             parent.mkdir(parents=True, exist_ok=True)
             folder = Path(tempfile.mkdtemp(dir=parent))
         except OSError as error:
-            raise FtbuildError(f"cannot write to the store {self.root}: {error.strerror}", hint="choose another with store=DIRECTORY") from error
+            raise FtbuildError(
+                f"cannot write to the store {self.root}: {error.strerror}", hint="choose another with store=DIRECTORY"
+            ) from error
         try:
             yield folder
         finally:

@@ -38,9 +38,10 @@ class Talk:
         asked = request(recipe.format, self._formatter, self._model, question, (), recipe.evaluate.max_tokens)
         with self._console.step("thinking"):
             if asked.endpoint == "completion":
-                return self._client.completions.create(**asked.body).choices[0].text.strip()
+                done = self._client.completions.create(**asked.body)
+                return str(done.choices[0].text).strip()
             chat = self._client.chat.completions.create(**asked.body)
-            return (chat.choices[0].message.content or "").strip()
+            return str(chat.choices[0].message.content or "").strip()
 
     def converse(self, lines: TextIO) -> None:
         """Answer questions line by line, until an empty line or the end of the input."""

@@ -50,7 +50,9 @@ class Reply:
 class Teacher:
     """Somebody to ask, with a bound on how much is asked at once."""
 
-    def __init__(self, open_client: Callable[[], openai.AsyncOpenAI], provider: Provider, replies: Replies, *, attempts: int = 3) -> None:
+    def __init__(
+        self, open_client: Callable[[], openai.AsyncOpenAI], provider: Provider, replies: Replies, *, attempts: int = 3
+    ) -> None:
         self._open_client = open_client
         self._provider = provider
         self._replies = replies
@@ -106,7 +108,8 @@ class Teacher:
                 text, finish, spent, refusal = await _send(client, request)
             except openai.APIConnectionError as error:
                 raise SourceError(
-                    f"{client.base_url}: cannot be reached: {error.__cause__ or error}", hint="is the server running, and the address right?"
+                    f"{client.base_url}: cannot be reached: {error.__cause__ or error}",
+                    hint="is the server running, and the address right?",
                 ) from error
             except openai.APIStatusError as error:
                 raise _status_error(client, error) from error
@@ -128,7 +131,7 @@ class _unwrapped:  # noqa: N801 - used like a function
     async def __aenter__(self) -> asyncio.TaskGroup:
         return await self._group.__aenter__()
 
-    async def __aexit__(self, *details: Any) -> None:
+    async def __aexit__(self, *details: Any) -> None:  # noqa: PYI036 - passed on as they are
         try:
             await self._group.__aexit__(*details)
         except BaseExceptionGroup as group:

@@ -42,7 +42,11 @@ def build(build: Build, arguments: Arguments, console: Console) -> Ended:
     _no_words(arguments)
     started = time.monotonic()
     planned = plan(build.recipe, build.store)
-    done = {s.stage.name: s.action for s in planned.steps if s.action} if planned.fresh else execute(planned, build.recipe, build.store, console)
+    done = (
+        {s.stage.name: s.action for s in planned.steps if s.action}
+        if planned.fresh
+        else execute(planned, build.recipe, build.store, console)
+    )
     from ftbuild.views import publish
 
     changed = publish(build.folder, build.store, done)
@@ -63,7 +67,8 @@ def _show(build: Build, done: dict[str, Action], score: dict[str, float], consol
     after = list(read_jsonl(build.store.object(done["evaluate"].outputs["answers.jsonl"])))
     model = read_json(build.store.object(done["train"].outputs["model.json"]))
     rows = [
-        (a["question"], _mark(b) + _short(b["answer"]), _mark(a) + _short(a["answer"])) for b, a in zip(before, after, strict=True)
+        (a["question"], _mark(b) + _short(b["answer"]), _mark(a) + _short(a["answer"]))
+        for b, a in zip(before, after, strict=True)
     ]
     console.result()
     console.table("", ("Question", model["base_model"], "tuned"), rows, styles=("", "dim", ""))
@@ -112,7 +117,9 @@ def plan_(build: Build, arguments: Arguments, console: Console) -> Ended:
     if console.as_json:
         console.json([{"stage": s.stage.name, "verdict": s.verdict.value, "key": s.key} for s in steps])
     else:
-        console.table("", ("Stage", "Verdict", "What it does"), [(s.stage.name, s.verdict.value, s.stage.summary) for s in steps])
+        console.table(
+            "", ("Stage", "Verdict", "What it does"), [(s.stage.name, s.verdict.value, s.stage.summary) for s in steps]
+        )
     return 0, None
 
 
@@ -132,13 +139,15 @@ def ask(build: Build, arguments: Arguments, console: Console) -> Ended:
         if arguments.words:
             question = " ".join(arguments.words)
             answer = talk.ask(question)
-            console.json({"question": question, "answer": answer, "model": model}) if console.as_json else console.result(answer)
+            console.json({"question": question, "answer": answer, "model": model}) if console.as_json else console.result(
+                answer
+            )
         else:
             talk.converse(sys.stdin)
     return 0, None
 
 
-def recipes(arguments: Arguments, console: Console) -> int:
+def recipes(_: Arguments, console: Console) -> int:
     """List the recipes, the user's and ours."""
     from ftbuild import config
 
@@ -155,7 +164,8 @@ def recipes(arguments: Arguments, console: Console) -> int:
 def _no_words(arguments: Arguments) -> None:
     if arguments.words:
         raise ConfigError(
-            f"{arguments.words[0]!r} is neither an override nor a verb", hint="overrides look like key=value, a verb stands first"
+            f"{arguments.words[0]!r} is neither an override nor a verb",
+            hint="overrides look like key=value, a verb stands first",
         )
 
 

@@ -1,9 +1,9 @@
 """The readable results of a build: `builds/RECIPE/…`, copies of what lies in the store, replaced whole when they differ.
 
-    dataset.jsonl     what was uploaded            report.html    what the model learned
-    pairs.jsonl       the pairs with their origin  rejected.jsonl what was not used, and why
-    model.json        the tuned model              metrics.csv    loss by step
-    answers.jsonl     the probes, after            manifest.json  what went into all of it
+dataset.jsonl     what was uploaded            report.html    what the model learned
+pairs.jsonl       the pairs with their origin  rejected.jsonl what was not used, and why
+model.json        the tuned model              metrics.csv    loss by step
+answers.jsonl     the probes, after            manifest.json  what went into all of it
 """
 
 from __future__ import annotations
@@ -41,13 +41,22 @@ def publish(folder: Path, store: Store, done: Mapping[str, Action]) -> bool:
             changed = True
     manifest = folder / "manifest.json"
     if changed or not manifest.is_file():
-        write_json(manifest, {n: {"key": a.key, "inputs": a.inputs, "outputs": a.outputs, "config": a.config, "facts": a.facts} for n, a in done.items()})
+        write_json(
+            manifest,
+            {
+                n: {"key": a.key, "inputs": a.inputs, "outputs": a.outputs, "config": a.config, "facts": a.facts}
+                for n, a in done.items()
+            },
+        )
     return changed
 
 
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as aside, source.open("rb") as content:
+    with (
+        tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as aside,
+        source.open("rb") as content,
+    ):
         shutil.copyfileobj(content, aside)
     Path(aside.name).chmod(0o644)
     Path(aside.name).replace(target)

@@ -1,7 +1,10 @@
-"""Just enough grammar to ask questions about a text without a model: words, clauses, gaps, questions.
+"""Questions about a text by grammar, with answers that are right by construction; no model is asked to think of them.
 
-    language    the closed classes of a language's words, and what a text shows of its names and verbs
-    clauses     the simple statements in a sentence, with their pronouns filled in
-    gaps        what each statement leaves open to a question
-    questions   that question, as a person would ask it
+language    what a recipe's language option says: which parser, and the words that questions are made of
+parsing     text in, parsed paragraphs out (spaCy)
+people      which names are persons, and whom a pronoun means
+clauses     the simple statements in a sentence, with their pronouns filled in
+gaps        what each statement tells that can be asked for
+questions   the question for it, as a person would ask, in several wordings
+verbs       forms of verbs
 """

@@ -1,206 +1,337 @@
-"""Simple statements: what a sentence says, taken apart at its commas and conjunctions, with its pronouns filled in.
+"""Simple statements: what a sentence says, taken apart along its parse, with its pronouns filled in.
 
-    Agrippina, the wife of Claudius, hides the letter, and then she sends for Pallas.
-        Agrippina hides the letter
-        Agrippina is the wife of Claudius
-        Agrippina sends for Pallas
+    Margaret Lorne, a schoolmistress, collected signatures, and when she laid them before the council it gave way.
+        Margaret Lorne collected signatures
+        Margaret Lorne was a schoolmistress
+        Margaret Lorne laid them before the council
+        the council gave way
 
-In: sentences in their order, and a `Lexicon`.  Out: clauses as words, with the places of subject and verb.
+In: a parsed paragraph and the people of the document.  Out: `Clause`s, whose parts can be put together again in any order.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from ftbuild.grammar.language import Lexicon, words
+from ftbuild.grammar.people import SUBJECTS, name_of
+from ftbuild.grammar.verbs import past, third_person
 
-_LONGEST_APPOSITION = 10
+if TYPE_CHECKING:
+    from spacy.tokens import Doc, Token
+
+    from ftbuild.grammar.language import Language
+    from ftbuild.grammar.people import People
+
+_FINITE = ("VBZ", "VBP", "VBD")
+_ASIDE = ("relcl", "appos", "acl", "advcl", "parataxis", "amod", "nmod")
+_LONGEST = 40
 
 
 @dataclass(frozen=True)
 class Clause:
-    """A simple statement: its words, where its subject stands, and where its verb is."""
+    """A simple statement: `before`, subject, `helpers[0]`, `adverbs`, other helpers, `told`, `extra`, `after`.
 
-    tokens: tuple[str, ...]
-    start: int
-    end: int
-    verb: int
-    sentence: str
+    `told` is the verb as it stands, `extra` an object or attribute that does not stand behind the verb in the sentence.
+    `before` and `after` are tokens in order; `words` says what their pronouns mean.  `who` says that the subject is a person.
+    """
+
+    verb: Token
+    head: Token
+    subject: str
+    who: bool
+    past: bool
+    helpers: tuple[str, ...]
+    adverbs: tuple[str, ...]
+    told: str
+    before: tuple[Token, ...]
+    after: tuple[Token, ...]
+    words: Mapping[int, str]
+    extra: str = ""
+    extra_head: Token | None = None
 
     @property
-    def subject(self) -> tuple[str, ...]:
-        """The words of the subject."""
-        return self.tokens[self.start : self.end]
+    def passive(self) -> bool:
+        """Whether the subject is what something is done to."""
+        return any(t.dep_ == "auxpass" for t in self.verb.children) or self.verb.dep_ == "acl"
+
+    @property
+    def sentence(self) -> str:
+        """The sentence that the statement was taken from."""
+        return str(self.verb.sent.text).strip()
+
+    @property
+    def statement(self) -> str:
+        """The statement as text."""
+        before, after = text(self.before, self.words), text(self.after, self.words)
+        group = [*self.helpers[:1], *self.adverbs, *self.helpers[1:], self.told]
+        return _joined([before + "," if before else "", self.subject, *group, self.extra, after])
 
 
-class Splitter:
-    """Takes the sentences of one passage apart, in order, remembering whom its pronouns may mean."""
+def clauses(doc: Doc, people: People, words: Mapping[int, str]) -> Iterator[Clause]:
+    """Yield the statements of a paragraph that can stand by themselves, given what its pronouns mean."""
+    for sentence in doc.sents:
+        for token in sentence:
+            if token.pos_ in ("VERB", "AUX") and (clause := _clause(token, people, words)) and len(clause.after) <= _LONGEST:
+                yield clause
+            yield from _namings(token, people, words)
 
-    def __init__(self, lexicon: Lexicon) -> None:
-        self.lexicon = lexicon
-        self.language = lexicon.language
-        self._singular: list[str] = []
-        self._plural: tuple[str, ...] = ()
 
-    def clauses(self, sentences: Iterable[str]) -> Iterator[Clause]:
-        """Yield the clauses of consecutive sentences."""
-        for sentence in sentences:
-            text = re.sub(r"\([^)]*\)|[\"“”«»]", "", sentence).strip().rstrip(".!?")
-            last: tuple[str, ...] = ()
-            for part in re.split(r"[;:]\s+", text):
-                for piece, wants_subject in self._pieces(words(part)):
-                    for clause in self._parse([*last, *piece] if wants_subject else piece, sentence):
-                        yield clause
-                        last = clause.subject
-                        self._remember(clause)
+def phrase(head: Token, words: Mapping[int, str]) -> str:
+    """Return a noun phrase as text, without the asides that a comma sets off."""
+    return text(tokens_of(head), words)
 
-    # ---- pronouns ----
 
-    def _remember(self, clause: Clause) -> None:
-        named = [w for w in clause.tokens if w in self.lexicon.names]
-        if any(w.lower() in self.language.conjunctions for w in clause.subject):
-            self._plural = clause.subject
-            return
-        if clause.subject and clause.subject[-1].endswith("s") and clause.subject[0].lower() in self.language.determiners:
-            self._plural = clause.subject
-        subject = [w for w in clause.subject if w in self.lexicon.names][-1:]
-        for name in [*(n for n in reversed(named) if n not in subject), *subject]:
-            self._singular = [n for n in self._singular if n != name] + [name]
+def tokens_of(head: Token) -> list[Token]:
+    """Return the tokens of a phrase in order, without asides."""
+    dropped: set[int] = set()
+    for token in head.subtree:
+        before = token.left_edge.nbor(-1).text if token.left_edge.i > 0 else ""
+        comma = before in (",", "(", "–", "—", ":")
+        naming = token.dep_ == "appos" and token.pos_ == "PROPN" and token.head.pos_ == "NOUN"
+        if token != head and comma and (token.dep_ in _ASIDE or before == ":") and not naming:
+            dropped |= {t.i for t in token.subtree}
+    kept = [t for t in head.subtree if t.i not in dropped]
+    for named in [t for t in kept if t.dep_ == "appos" and t.pos_ == "PROPN" and t.head.pos_ == "NOUN"]:
+        own = {t.i for t in named.subtree}  # `his assistant, Andrew Mossman` is Andrew Mossman
+        kept = [t for t in kept if t.i in own or t not in named.head.subtree]
+    while kept and (kept[-1].is_punct or kept[-1].dep_ == "cc"):
+        kept = kept[:-1]
+    return kept
 
-    def _antecedent(self, pronoun: str) -> tuple[str, ...]:
-        if pronoun in self.language.plural:
-            return self._plural
-        return next(((n,) for n in reversed(self._singular) if self.lexicon.may_be(n, pronoun)), ())
 
-    # ---- coordination ----
+def text(tokens: list[Token] | tuple[Token, ...], words: Mapping[int, str]) -> str:
+    """Put tokens together as text, pronouns replaced by what they mean."""
+    told = []
+    for token in tokens:
+        word = words.get(token.i, "")
+        if word and token.tag_ == "PRP$":
+            word += "’" if word.endswith("s") and " " in word else "'s"
+        lower = token.is_sent_start and token.pos_ not in ("PROPN", "NOUN") and token.text != "I"
+        told.append((word or (token.lower_ if lower else token.text)) + token.whitespace_)
+    joined = re.sub(r"\s+", " ", "".join(told if not told else [*told[:-1], told[-1].rstrip()]))
+    joined = "".join(_spaced(tokens, told)) if any(b.i != a.i + 1 for a, b in pairwise(tokens)) else joined
+    return re.sub(r"\s+([,.;:])", r"\1", re.sub(r"\s+", " ", joined)).strip(' ,;:–—"“”')
 
-    def _pieces(self, tokens: Sequence[str]) -> Iterator[tuple[list[str], bool]]:
-        """Yield coordinated pieces; the flag says that a piece begins with its verb and wants the subject before it."""
-        language = self.language
-        start, wants, has_verb, subordinate = 0, False, False, False
-        for i, token in enumerate(tokens):
-            word = token.lower()
-            if word in language.conjunctions and has_verb and i + 1 < len(tokens):
-                verb_next = self._verb_at(tokens, i + 1)
-                if (verb_next and not subordinate) or self._opens_clause(tokens, i + 1):
-                    yield list(tokens[start : i - (tokens[i - 1] == ",")]), wants
-                    start, wants, has_verb, subordinate = i + 1, verb_next, False, False
-            elif word in (*language.subordinators, *language.relatives) or (word == language.complementiser and i):
-                subordinate = True
-            elif self._finite_at(tokens, i) and i:
-                has_verb = True
-        yield list(tokens[start:]), wants
 
-    def _verb_at(self, tokens: Sequence[str], i: int) -> bool:
-        while i < len(tokens) and (tokens[i].lower() in self.language.adverbs or tokens[i].endswith("ly")):
-            i += 1
-        return i < len(tokens) and self.lexicon.finite(tokens[i])
+def _spaced(tokens: list[Token] | tuple[Token, ...], told: list[str]) -> Iterator[str]:
+    """Yield words with a space where something between them was left out."""
+    for n, word in enumerate(told):
+        gap = n + 1 < len(tokens) and tokens[n + 1].i != tokens[n].i + 1 and not tokens[n + 1].is_punct
+        yield word + (" " if gap and not word.endswith(" ") else "")
 
-    def _finite_at(self, tokens: Sequence[str], i: int) -> bool:
-        """Say whether a finite verb stands at `i`: not an infinitive, nor what an auxiliary leads."""
-        return self.lexicon.finite(tokens[i]) and (i == 0 or tokens[i - 1].lower() != self.language.infinitive)
 
-    def _opens_clause(self, tokens: Sequence[str], i: int) -> bool:
-        """Say whether a subject with its verb begins at `i`."""
-        if tokens[i].lower() in ("then", "so") and i + 1 < len(tokens):
-            i += 1
-        if tokens[i].lower() in self.language.subjects:
-            return True
-        if tokens[i] not in self.lexicon.names and tokens[i].lower() not in self.language.openers:
-            return False
-        for j in range(i + 1, min(i + 6, len(tokens))):
-            if self.lexicon.finite(tokens[j]):
-                return True
-            if tokens[j].lower() in self.language.closed - {*self.language.conjunctions, self.language.linking, *self.language.openers}:
-                return False
-            if not tokens[j][:1].isalpha():
-                return False
-        return False
-
-    # ---- one clause ----
-
-    def _parse(self, tokens: list[str], sentence: str) -> Iterator[Clause]:
-        language = self.language
-        while tokens and (tokens[0] == "," or tokens[0].lower() in (*language.conjunctions, *language.adverbs)):
-            tokens = tokens[1:]
-        tokens, appositions = self._without_appositions(tokens)
-        found = self._subject_and_verb(tokens)
-        if found is None:
-            return
-        start, end, verb = found
-        if end - start == 1 and tokens[start].lower() in language.subjects:
-            antecedent = self._antecedent(tokens[start].lower())
-            if not antecedent:
-                return
-            tokens = [*tokens[:start], *antecedent, *tokens[end:]]
-            end, verb = start + len(antecedent), verb + len(antecedent) - 1
-        yield Clause(tuple(tokens), start, end, verb, sentence)
-        owner = next((w for w in tokens[start:end] if w in self.lexicon.names), "")
-        for name, phrase in appositions:
-            head = phrase[0]
-            if head.lower() in language.possessives:
-                if not owner or owner == name:
-                    continue
-                head = f"{owner}'s"
-            yield Clause((name, language.copula, head, *phrase[1:]), 0, 1, 1, sentence)
-
-    def _subject_and_verb(self, tokens: Sequence[str]) -> tuple[int, int, int] | None:
-        """Return subject start, subject end and verb of the main clause, or None if they cannot be made out."""
-        language = self.language
-        first = 0
-        if tokens and tokens[0].lower() in (*language.subordinators, *language.prepositions) and "," in tokens:
-            first = tokens.index(",") + 1
-        for verb in range(first + 1, len(tokens)):
-            if self._finite_at(tokens, verb):
-                end = verb
-                while end > first and (
-                    tokens[end - 1].lower() in (*language.adverbs, *language.floating) or tokens[end - 1].endswith("ly")
-                ):
-                    end -= 1
-                start = self._subject_start(tokens, first, end)
-                if start is not None:
-                    return start, end, verb
+def _clause(verb: Token, people: People, words: Mapping[int, str]) -> Clause | None:
+    found = _subject(verb, people)
+    if found is None or not _told(verb, people.language):
         return None
-
-    def _subject_start(self, tokens: Sequence[str], first: int, end: int) -> int | None:
-        language, names = self.language, self.lexicon.names
-        if end <= first or not tokens[end - 1][:1].isalpha():
+    subject, given = found
+    if subject.tag_ in ("WP", "WDT", "EX") or (
+        subject.pos_ == "PRON" and subject.i not in words and subject.lower_ in people.language.pronouns
+    ):
+        return None
+    helpers, adverbs = _helpers(verb)
+    if not helpers and verb.tag_ not in _FINITE:
+        if verb.dep_ != "acl" or verb.tag_ != "VBN":
             return None
-        phrase = tokens[first:end]
-        opener = phrase[0]
-        if opener in names or opener.lower() in language.openers or opener.endswith(("'s", "’s")):
-            inner = {*language.subordinators, *language.relatives, language.complementiser}
-            return None if inner & {w.lower() for w in phrase[1:]} else first
-        if len(phrase) == 1 and opener.lower() in language.subjects:
-            return first
-        if opener.lower() in language.prepositions:  # In a garden Poppaea lies down
-            last = tokens[end - 1]
-            if last in names or last.lower() in language.subjects:
-                both = end - first > 3 and tokens[end - 2].lower() in language.conjunctions and tokens[end - 3] in names  # noqa: PLR2004
-                return end - 3 if both else end - 1
-            for i in range(end - 2, first + 1, -1):
-                if tokens[i].lower() in language.openers and tokens[i - 1].lower() not in language.prepositions:
-                    return i
+        helpers = (
+            ("were" if subject.tag_ in ("NNS", "NNPS") else "was",)
+            if _in_past(verb)
+            else ("are" if subject.tag_ in ("NNS", "NNPS") else "is",)
+        )
+    before, after = _around(verb, subject if not given else None)
+    if any(t.tag_ == "WP$" for t in subject.subtree):
         return None
+    if verb.dep_ in ("relcl", "acl") and any(t.tag_ in ("WDT", "WP", "WP$", "WRB") for t in (*before, *after)):
+        return None
+    who = people.is_person(subject) or (
+        subject.i in words and subject.lower_ in (*people.language.masculine, *people.language.feminine)
+    )
+    name = _subject_text(subject, words, given=given)
+    own = {subject.text, name, words.get(subject.i, name)}
+    words = {i: w for i, w in words.items() if verb.doc[i].tag_ != "PRP$" or w not in own or verb.doc[i] in subject.subtree}
+    past_ = verb.tag_ == "VBD"
+    return Clause(verb, subject, name, who, past_, helpers, adverbs, verb.text.lower(), before, after, words)
 
-    def _without_appositions(self, tokens: list[str]) -> tuple[list[str], list[tuple[str, list[str]]]]:
-        """Take `, the servant of Claudius,` out from behind a name, and return it as what the name is."""
-        language, names = self.language, self.lexicon.names
-        kept: list[str] = []
-        found: list[tuple[str, list[str]]] = []
-        i = 0
-        while i < len(tokens):
-            if tokens[i] == "," and kept and kept[-1] in names and i + 2 < len(tokens) and tokens[i + 1].lower() in language.openers:
-                end = next((j for j in range(i + 1, len(tokens)) if tokens[j] == ","), len(tokens))
-                phrase = tokens[i + 1 : end]
-                around = [*phrase, *tokens[end + 1 : end + 2]]
-                listed = any(w.lower() in language.conjunctions for w in around)
-                if not listed and not any(map(self.lexicon.finite, phrase)) and len(phrase) <= _LONGEST_APPOSITION:
-                    found.append((kept[-1], phrase))
-                    i = end + 1
-                    continue
-            kept.append(tokens[i])
-            i += 1
-        return kept, found
+
+def _subject_text(subject: Token, words: Mapping[int, str], *, given: bool) -> str:
+    if given:  # the noun that a relative clause is about, without that clause
+        own = [
+            t
+            for t in tokens_of(subject)
+            if not any(a.dep_ in ("relcl", "acl") and a.head == subject for a in (t, *t.ancestors))
+        ]
+        return text(own, words)
+    return text(tokens_of(subject), words)
+
+
+def _subject(verb: Token, people: People) -> tuple[Token, bool] | None:
+    """Return the subject of a verb, and whether it was taken from the sentence around it."""
+    own = next((t for t in verb.lefts if t.dep_ in SUBJECTS), None)
+    if own is not None and own.tag_ in ("WP", "WDT"):
+        if verb.dep_ != "relcl":
+            return None
+        head = _antecedent(verb, verb.head)
+        return (head.head if head.dep_ == "appos" and head.head.pos_ == "PROPN" else head), True
+    if own is not None:
+        return own, False
+    if verb.dep_ == "conj" and verb.head.pos_ in ("VERB", "AUX"):
+        found = _subject(verb.head, people)
+        return (found[0], found[1]) if found else None
+    if verb.dep_ == "acl" and verb.tag_ == "VBN":
+        return verb.head, True
+    return None
+
+
+def _antecedent(verb: Token, noun: Token) -> Token:
+    """Return what a relative clause is about: `a frame of iron legs, which was cheap` is about the frame."""
+    first = next((t for t in verb.lefts if t.dep_ in ("aux", "auxpass")), verb)
+    singular = first.tag_ == "VBZ" or first.lower_ == "was"
+    while singular and noun.tag_ in ("NNS", "NNPS") and noun.dep_ == "pobj" and noun.head.head.pos_ == "NOUN":
+        noun = noun.head.head
+    return noun
+
+
+def _told(verb: Token, language: Language) -> bool:
+    """Say whether the text states what the verb says: not what somebody only claims, supposes or would like."""
+    if verb.dep_ == "conj":
+        return verb.head.pos_ in ("VERB", "AUX") and _told(verb.head, language)
+    if verb.dep_ == "ccomp":
+        return (
+            verb.head.lemma_ in language.factive
+            and not any(t.dep_ == "neg" for t in verb.head.children)
+            and _told(verb.head, language)
+        )
+    if verb.dep_ == "advcl":
+        mark = next((t.lower_ for t in verb.children if t.dep_ in ("mark", "advmod")), "")
+        return mark in (*language.reasons, *language.times)
+    if verb.dep_ in ("relcl", "acl"):
+        return all(a.dep_ != "ccomp" or a.head.lemma_ in language.factive for a in verb.ancestors)
+    return verb.dep_ in ("ROOT", "parataxis")
+
+
+def _helpers(verb: Token) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    helpers = [t for t in verb.lefts if t.dep_ in ("aux", "auxpass") and t.tag_ != "TO"]
+    opens = helpers[0].i if helpers else -1
+    adverbs = tuple(
+        "not" if t.text in ("n't", "n’t") else t.lower_
+        for t in verb.children
+        if t.dep_ == "neg" or (t.dep_ == "advmod" and t.tag_ != "WRB" and opens < t.i < verb.i)
+    )
+    if not helpers and verb.dep_ == "conj" and verb.tag_ in ("VBN", "VB", "VBG"):
+        inherited, _ = _helpers(verb.head)
+        return inherited, adverbs
+    return tuple({"’s": "is", "'s": "is"}.get(t.text, t.lower_) for t in helpers), adverbs
+
+
+def _around(verb: Token, subject: Token | None) -> tuple[tuple[Token, ...], tuple[Token, ...]]:
+    """Return the tokens before the subject and those after the verb that belong to its statement."""
+    left: list[Token] = []
+    right: list[Token] = []
+    for child in verb.children:
+        if child.dep_ in (
+            *SUBJECTS,
+            "aux",
+            "auxpass",
+            "neg",
+            "cc",
+            "conj",
+            "mark",
+            "punct",
+            "parataxis",
+            "intj",
+            "preconj",
+            "expl",
+            "dep",
+        ):
+            continue
+        if child.dep_ == "advmod" and (child.i < verb.i or child.tag_ == "WRB"):
+            if (
+                child.tag_ != "WRB"
+                and subject is not None
+                and child.i < subject.left_edge.i
+                and child.lower_ not in ("then", "so", "however", "also", "now")
+            ):
+                left += child.subtree
+            continue
+        if child.i > verb.i or child.dep_ == "ccomp":
+            right += tokens_of(child)
+        elif subject is not None and child.i < subject.i:
+            left += tokens_of(child)
+    order = sorted(right, key=lambda t: t.i)
+    return tuple(sorted(left, key=lambda t: t.i)), tuple(order)
+
+
+def _in_past(verb: Token) -> bool:
+    root = verb.sent.root
+    return root.tag_ == "VBD" or any(t.tag_ == "VBD" for t in root.children if t.dep_ in ("aux", "auxpass"))
+
+
+def _namings(token: Token, people: People, words: Mapping[int, str]) -> Iterator[Clause]:
+    """Yield what is said of a name in passing: `Lorne, a schoolmistress`, `his assistant, Mossman`, `the baker Hume`."""
+    name, noun = token, None
+    if token.dep_ == "appos" and token.i > token.head.i:
+        name, noun = (token.head, token) if token.head.pos_ == "PROPN" else (token, token.head)
+    elif token.pos_ == "PROPN" and token.dep_ != "compound":
+        noun = next((t for t in token.lefts if t.dep_ == "compound" and t.pos_ == "NOUN"), None)
+    if noun is None or name.pos_ != "PROPN" or noun.pos_ != "NOUN" or (noun.dep_ != "compound" and not _determined(noun)):
+        return
+    past_ = _in_past(token)
+    if noun.dep_ == "compound":
+        told = ("an " if noun.text[0] in "aeiou" else "a ") + noun.text
+    else:
+        inside = {t.i for t in name.subtree} if name != noun.head else set()
+        about = {t.i for t in noun.children if t.dep_ == "relcl" for t in t.subtree}
+        told = text([t for t in noun.subtree if t.i not in inside | about and not t.is_punct], words)
+    yield Clause(
+        token,
+        name,
+        name_of(name),
+        people.is_person(name),
+        past_,
+        ("was" if past_ else "is",),
+        (),
+        "",
+        (),
+        (),
+        words,
+        told,
+        noun,
+    )
+
+
+def _determined(noun: Token) -> bool:
+    return any(t.dep_ in ("det", "poss") for t in noun.lefts)
+
+
+def turned(clause: Clause, people: People) -> Clause | None:
+    """Return a passive statement with its `by …` as the statement of who did it, or None: `Otho saved Claudius`."""
+    if not clause.passive:
+        return None
+    agent = next((t for t in clause.verb.children if t.dep_ == "agent"), None)
+    doer = next((t for t in agent.children if t.dep_ == "pobj"), None) if agent is not None else None
+    if agent is None or doer is None or (doer.pos_ == "PRON" and doer.i not in clause.words):
+        return None
+    if clause.helpers not in (("was",), ("were",), ("is",), ("are",)):
+        return None
+    rest = {t.i for t in agent.subtree}
+    lemma = clause.verb.lemma_
+    return replace(
+        clause,
+        head=doer,
+        subject=phrase(doer, clause.words),
+        who=people.is_person(doer),
+        past=clause.helpers[0] in ("was", "were"),
+        helpers=(),
+        told=past(lemma, people.language) if clause.helpers[0] in ("was", "were") else third_person(lemma),
+        after=tuple(t for t in clause.after if t.i not in rest),
+        extra=clause.subject,
+        extra_head=clause.head,
+    )
+
+
+def _joined(parts: list[str]) -> str:
+    return " ".join(p for p in parts if p)

@@ -1,179 +1,186 @@
-"""Gaps: the things that a statement tells, each cut out and named by the question word that asks for it.
+"""Gaps: the things that a statement tells, each with the questions that ask for it and its answer.
 
-    Lesbus comes running with the news that the Emperor is alive.
-        [who] comes running with the news that the Emperor is alive.       Lesbus
-        Lesbus comes running with the news that [what].                    the Emperor is alive
+    Otho saved Claudius from drowning.
+        Who saved Claudius from drowning?          Otho
+        Whom did Otho save?                        Claudius
+        What did Otho save Claudius from?          drowning
 
-A model too small to think of questions can still turn such a statement into one, and the answer is right by construction.
-In: the sentences of a passage and the lexicon of its document.  Out: statements with one gap each.
+In: the parsed paragraphs of one document.  Out: gaps, none of them twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ftbuild.grammar.clauses import Clause, Splitter
-from ftbuild.grammar.language import Lexicon, join
-from ftbuild.grammar.questions import questions
-from ftbuild.grammar.verbs import forms
+from ftbuild.grammar.clauses import Clause, clauses, text, tokens_of, turned
+from ftbuild.grammar.people import People
+from ftbuild.grammar.questions import Ask, questions
 
-_LONGEST_ANSWER = 14
+if TYPE_CHECKING:
+    from spacy.tokens import Doc, Token
+
+_LONGEST_ANSWER = 16
+_LONGEST_QUALITY = 3
+_LIGHT = ("take", "give", "make", "pay", "have", "hold", "lose", "get")
+_ARGUMENTS = ("dobj", "dative", "attr", "oprd", "npadvmod")
 
 
 @dataclass(frozen=True)
 class Gap:
-    """A statement with one part replaced by `[ask]`, that part, and the sentence that it was taken from."""
+    """Something that a statement tells: how to ask for it, the answer, the whole statement, the sentence it is from."""
 
-    statement: str
-    ask: str
+    questions: tuple[str, ...]
     answer: str
+    whole: str
     sentence: str
-    questions: tuple[str, ...] = ()
 
 
-def gaps(sentences: Iterable[str], lexicon: Lexicon) -> Iterator[Gap]:
-    """Yield the gaps of consecutive sentences, without repeating one."""
-    seen = set()
-    for clause in (c for told in Splitter(lexicon).clauses(sentences) for c in (told, *passive(told, lexicon))):
-        for start, end, ask in _Cutter(lexicon, clause).spans():
-            gap = _gap(clause, start, end, ask, lexicon)
-            told = any(lexicon.content(w) or w in lexicon.names for w in clause.tokens[start:end])
-            if told and (gap.statement, gap.answer) not in seen and end - start <= _LONGEST_ANSWER:
-                seen.add((gap.statement, gap.answer))
-                yield gap
+def gaps(docs: Iterable[Doc], people: People) -> Iterator[list[Gap]]:
+    """Yield the gaps of each paragraph, in order, without repeating one."""
+    seen: set[tuple[str, ...]] = set()
+    docs = list(docs)
+    for doc, words in zip(docs, people.meanings(docs), strict=True):
+        found = []
+        for clause in _statements(doc, people, words):
+            if _unclear(clause.after, clause, people) or _unclear(clause.before, clause, people):
+                continue
+            for ask in asks(clause, people):
+                asked = tuple(dict.fromkeys(questions(clause, ask, people.language)))
+                gap = Gap(asked, ask.answer, _capital(clause.statement) + ".", clause.sentence)
+                if asked and _tells(ask) and (key := (asked[0], gap.answer)) not in seen:
+                    seen.add(key)
+                    found.append(gap)
+        yield found
 
 
-def _gap(clause: Clause, start: int, end: int, kind: str, lexicon: Lexicon) -> Gap:
-    tokens, ask = clause.tokens, lexicon.language.ask[kind]
-    statement = join([*tokens[:start], f"[{ask}]", *tokens[end:]]) + "."
-    asked = tuple(questions(clause, start, end, kind, lexicon))
-    return Gap(statement[:1].upper() + statement[1:], ask, join(tokens[start:end]), clause.sentence, asked)
+def _statements(doc: Doc, people: People, words: Mapping[int, str]) -> Iterator[Clause]:
+    for clause in clauses(doc, people, words):
+        yield clause
+        if (other := turned(clause, people)) is not None:
+            yield other
 
 
-def passive(clause: Clause, lexicon: Lexicon) -> Iterator[Clause]:
-    """Yield the clause told from the other side, if it has an object: `Claudius was saved from drowning by Otho`."""
-    language, tokens, at = lexicon.language, clause.tokens, clause.verb + 1
-    verb = forms(tokens[clause.verb], lexicon)
-    if verb is None or not language.passive or at >= len(tokens) or tokens[at].lower() == language.complementiser:
-        return
-    if tokens[at] not in lexicon.names and tokens[at].lower() not in language.determiners:
-        return
-    end = _Cutter(lexicon, clause).phrase_end(at)
-    target, rest = tokens[at:end], tokens[end:]
-    following = rest[0].lower() if rest else ""
-    if following in (",", *language.openers, *language.objects, *language.auxiliaries) or (rest and rest[0] in lexicon.names):
-        return  # a list, two objects (gives Otho | the throne), or a clause of its own
-    past = "past" if verb.tense == "past" else ""
-    many = any(w.lower() in language.conjunctions for w in target)
-    be = language.passive[("past_plural" if many else "past") if past else ("plural" if many else "singular")]
-    breaks = (*language.subordinators, language.complementiser, language.infinitive)
-    stop = next((i for i, w in enumerate(rest) if not w[:1].isalnum() or w.lower() in breaks), len(rest))
-    subject = [w.lower() if w.lower() in language.closed else w for w in clause.subject]
-    told = [*target, be, verb.participle, *rest[:stop], language.passive["by"], *subject, *rest[stop:]]
-    yield Clause(tuple(told), 0, len(target), len(target), clause.sentence)
+def asks(clause: Clause, people: People) -> Iterator[Ask]:
+    """Yield what a statement tells that can be asked for: its subject, then what stands behind and before the verb."""
+    if clause.after or clause.extra or clause.before or clause.passive:
+        yield Ask("subject", "person" if clause.who else "thing", clause.subject)
+    if clause.extra and clause.extra_head is not None:
+        kind = "person" if people.is_person(clause.extra_head) and clause.told else "thing"
+        if not clause.told and clause.who:
+            kind = "identity"
+        yield Ask("object", kind, clause.extra)
+    present = {t.i for t in (*clause.before, *clause.after)}
+    if clause.told:
+        for ask in _of_verb(clause.verb, clause, people):
+            if ask.tokens and all(t.i in present for t in ask.tokens) and len(ask.tokens) <= _LONGEST_ANSWER:
+                yield ask
 
 
-class _Cutter:
-    """Finds the spans of one clause that a question may ask for."""
+def _of_verb(verb: Token, clause: Clause, people: People) -> Iterator[Ask]:  # noqa: C901 - one branch for each relation
+    language, words = people.language, clause.words
+    for child in verb.children:
+        own = tuple(tokens_of(child))
+        if child.dep_ == "dobj" and _idiom(verb, child):
+            continue
+        if child.dep_ in _ARGUMENTS and child.pos_ in ("NOUN", "PROPN", "NUM", "PRON"):
+            yield Ask(
+                "object", _kind(child, people, "", copula=verb.lemma_ == "be" and clause.who), text(own, words), own, head=child
+            )
+            yield from _of_noun(child, clause, people)
+        elif child.dep_ == "acomp":
+            if len(own) <= _LONGEST_QUALITY and child.pos_ == "ADJ":
+                yield Ask("object", "quality", text(own, words), own, head=child)
+            yield from _of_verb(child, clause, people)
+            yield from _prepositions(child, clause, people)
+        elif child.dep_ in ("prep", "agent", "dative"):
+            yield from _preposition(child, own, clause, people)
+        elif child.dep_ in ("xcomp", "advcl") and any(t.tag_ == "TO" for t in child.lefts):
+            marked = tuple(t for t in own if t.i > next(t.i for t in child.lefts if t.tag_ == "TO"))
+            yield Ask("action", "action", text(marked, words), own)
+            if child.dep_ == "advcl":
+                yield Ask("reason", "reason", text(own, words), own)
+            yield from _of_verb(child, clause, people)
+        elif child.dep_ == "ccomp" and (child.i > verb.i or child.right_edge.i < verb.i):
+            told = own[1:] if own and own[0].dep_ == "mark" else own
+            if own and own[0].tag_ not in ("WRB", "WP", "WDT"):
+                yield Ask("said", "thing", text(told, words), own)
+        elif child.dep_ == "advcl":
+            mark = own[0].lower_ if own else ""
+            if mark in language.reasons:
+                yield Ask("reason", "reason", text(own, words), own)
+            elif mark in language.times:
+                yield Ask("time", "time", text(own, words), own)
 
-    def __init__(self, lexicon: Lexicon, clause: Clause) -> None:
-        self.lexicon, self.language = lexicon, lexicon.language
-        self.tokens, self.clause = clause.tokens, clause
-        self.lower = [t.lower() for t in clause.tokens]
 
-    def spans(self) -> Iterator[tuple[int, int, str]]:
-        """Yield start, end and kind of everything that can be asked for: the subject, then what follows the verb."""
-        clause = self.clause
-        if clause.verb + 1 >= len(self.tokens):
+def _of_noun(noun: Token, clause: Clause, people: People) -> Iterator[Ask]:
+    """Ask inside an object: `secure the throne | for Nero`."""
+    for child in noun.children:
+        if child.dep_ == "prep" and child.lower_ in ("for", "from", "with", "against", "to", "in", "at", "between", "on"):
+            yield from _preposition(child, tuple(tokens_of(child)), clause, people)
+
+
+def _prepositions(head: Token, clause: Clause, people: People) -> Iterator[Ask]:
+    for child in head.children:
+        if child.dep_ == "prep":
+            yield from _preposition(child, tuple(tokens_of(child)), clause, people)
+
+
+def _preposition(prep: Token, own: tuple[Token, ...], clause: Clause, people: People) -> Iterator[Ask]:
+    noun = next((t for t in prep.children if t.dep_ == "pobj"), None)
+    gerund = next((t for t in prep.children if t.dep_ == "pcomp" and t.tag_ == "VBG"), None)
+    if prep.lower_ == "because":
+        yield Ask("reason", "reason", text(own, clause.words), own)
+    elif gerund is not None and prep.lower_ == "by":
+        yield Ask("way", "way", text(own, clause.words), own)
+    elif gerund is not None and prep.lower_ == "for":
+        yield Ask("reason", "reason", text(own, clause.words), own)
+    elif noun is not None and len(own) > 1:
+        kind = _kind(noun, people, prep.lower_)
+        if kind == "place" and noun.lemma_.lower() in people.language.states:
             return
-        yield clause.start, clause.end, "subject" if self._is_person(clause.start, clause.end) else "thing"
-        if clause.start:
-            yield from self._segment(0, clause.start - (self.tokens[clause.start - 1] == ","))
-        i = self._after_verb()
-        while i < len(self.tokens):
-            j = self.phrase_end(i)
-            yield from self._segment(i, j)
-            i = max(j, i + 1)
-
-    def _after_verb(self) -> int:
-        """Return where the verb group ends: `has been promised`, `does not understand`."""
-        i = self.clause.verb + 1
-        if self.lower[i - 1] in self.language.auxiliaries:
-            while i < len(self.tokens) and (
-                self.lower[i] in (*self.language.adverbs, *self.language.auxiliaries)
-                or (self.lexicon.content(self.tokens[i]) and self.lower[i].endswith(("ed", "en", "wn", "st", "t", "ing", "ght")))
-            ):
-                i += 1
-        return i
-
-    def _is_person(self, start: int, end: int) -> bool:
-        return self.lexicon.is_person(self.tokens[start:end])
-
-    def _segment(self, i: int, j: int) -> Iterator[tuple[int, int, str]]:  # noqa: C901 - one branch for each kind of phrase
-        language, lexicon, tokens, lower = self.language, self.lexicon, self.tokens, self.lower
-        while i < j and (lower[i] in (*language.adverbs, *language.conjunctions) or lower[i].endswith("ly") or not lower[i][0].isalnum()):
-            i += 1
-        while j > i and not lower[j - 1][0].isalnum():
-            j -= 1
-        if i >= j:
-            return
-        stop = self._clause_end(i)
-        after = tokens[i + 1] if i + 1 < len(tokens) else ""
-        if lower[i] == language.complementiser and stop - i > 3:  # noqa: PLR2004
-            yield i + 1, stop, "thing"
-        elif lower[i] in language.reasons and stop - i > 2:  # noqa: PLR2004
-            yield i + 1, stop, "reason"
-        elif lower[i] == language.infinitive and (after in lexicon.bases or lexicon.content(after)):
-            yield i + 1, stop, "action"
-        elif lower[i] in language.prepositions:
-            yield from self._prepositional(i, j)
-        elif lower[i] in language.openers or tokens[i] in lexicon.names or tokens[i].endswith(("'s", "’s")):
-            yield i, j, "person" if self._is_person(i, j) else "thing"
-
-    def _prepositional(self, i: int, j: int) -> Iterator[tuple[int, int, str]]:
-        language = self.language
-        named = any(t in self.lexicon.names for t in self.tokens[i + 1 : j])
-        if j - i < 2 or not (named or self.lower[i + 1] in language.openers):  # noqa: PLR2004
-            return
-        if any(self.lower[k] in language.objects and self.lower[k] not in language.possessives for k in range(i + 1, j)):
-            return
-        person = self._is_person(i + 1, j)
-        if person:
-            yield i + 1, j, "person"
-        elif self.lower[i] in language.place_prepositions:
-            yield i, j, "place"
-        elif self.lower[i] in language.time_prepositions:
-            yield i, j, "time"
+        if kind in ("place", "time", "duration"):
+            yield Ask(kind, kind, text(own, clause.words), own, prep=prep.lower_, head=noun)
         else:
-            yield i + 1, j, "thing"
+            inner = tuple(t for t in own if t.i != prep.i)
+            yield Ask("preposition", kind, text(inner, clause.words), own, prep=prep.lower_, head=noun)
 
-    def phrase_end(self, i: int) -> int:
-        """Return where the phrase that begins at `i` ends: before a comma, a preposition other than `of`, a new phrase."""
-        language, names, lower = self.language, self.lexicon.names, self.lower
-        if lower[i] in language.objects and lower[i] not in language.possessives:
-            return i + 1
-        breakers = {*language.subordinators, *language.relatives, *language.prepositions, *language.auxiliaries, *language.adverbs}
-        for j in range(i + 1, len(self.tokens)):
-            word = lower[j]
-            if not word[0].isalnum() or word == language.complementiser:
-                return j
-            if self.tokens[j - 1] in names and (self.lexicon.finite(word) or word in self.lexicon.bases):
-                return j
-            if word in breakers and (word != language.linking or self.tokens[j - 1] in names):
-                return j
-            if word in language.objects and word not in language.possessives:
-                return j
-            opens = word in language.openers and lower[j - 1] not in {*language.prepositions, *language.openers}
-            if opens and i < j - 1 + (self.tokens[j - 1] in names):
-                return j  # gives Otho | the throne
-            if word in language.conjunctions and not (self.tokens[j - 1] in names and self.tokens[j + 1 : j + 2] and self.tokens[j + 1] in names):
-                return j
-        return len(self.tokens)
 
-    def _clause_end(self, i: int) -> int:
-        """Return where a subordinate clause or an infinitive that begins at `i` ends."""
-        for j in range(i + 2, len(self.tokens)):
-            if self.tokens[j] in (",", ";") or self.lower[j] in self.language.reasons:
-                return j
-        return len(self.tokens)
+def _kind(head: Token, people: People, prep: str, *, copula: bool = False) -> str:
+    if head.ent_type_ in ("DATE", "TIME") and prep == "for":
+        return "duration"
+    if head.ent_type_ in ("DATE", "TIME") and head.dep_ in ("pobj", "npadvmod") and prep not in ("for", "by"):
+        return "time"
+    if copula and head.pos_ in ("NOUN", "PROPN"):
+        return "identity"
+    if people.is_person(head):
+        return "person"
+    if any(t.dep_ == "nummod" for t in head.lefts) and not prep and head.dep_ in ("dobj", "attr") and head.tag_ == "NNS":
+        return "number"
+    if prep in people.language.places and head.dep_ == "pobj":
+        return "place"
+    if prep in people.language.times:
+        return "time"
+    return "thing"
+
+
+def _unclear(own: tuple[Token, ...], clause: Clause, people: People) -> bool:
+    """Say whether a phrase leans on a pronoun of which nobody can tell what it means."""
+    return any(
+        t.lower_ in people.language.pronouns and t.tag_ == "PRP" and t.i not in clause.words and t.dep_ != "expl" for t in own
+    )
+
+
+def _tells(ask: Ask) -> bool:
+    """Say whether an answer holds a word with a meaning of its own."""
+    return not ask.tokens or any(t.pos_ in ("NOUN", "PROPN", "VERB", "ADJ", "NUM") for t in ask.tokens)
+
+
+def _idiom(verb: Token, child: Token) -> bool:
+    """Say whether a verb and its object are one thing to say: `take place`, `give way`."""
+    return verb.lemma_ in _LIGHT and child.tag_ == "NN" and not list(child.children)
+
+
+def _capital(told: str) -> str:
+    return told[:1].upper() + told[1:]

@@ -1,91 +1,172 @@
-"""Questions by grammar: a clause with one part asked for, as a person would ask it.
+"""Questions: a statement with one part asked for, as a person would ask it, the most natural wordings first.
 
     Agrippina plots to secure the throne for Nero, asking for Nero:
+        Who does Agrippina plot to secure the throne for?
         For whom does Agrippina plot to secure the throne?
-        Whom does Agrippina plot to secure the throne for?
-        Agrippina plots to secure the throne for whom?
 
-In: a `Clause`, the span to ask for and its kind.  Out: one or more questions; where the verb's plain form cannot be told,
-only the last form, which needs none.
+In: a `Clause` and an `Ask`.  Out: questions, each fuller or shorter than the other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ftbuild.grammar.clauses import Clause
-from ftbuild.grammar.language import Language, Lexicon, join
-from ftbuild.grammar.verbs import forms
+from ftbuild.grammar.clauses import Clause, text
+from ftbuild.grammar.verbs import participle, third_person
 
+if TYPE_CHECKING:
+    from spacy.tokens import Token
 
-def questions(clause: Clause, start: int, end: int, kind: str, lexicon: Lexicon) -> Iterator[str]:
-    """Yield the questions that ask for `clause.tokens[start:end]`, the most natural ones first."""
-    language = lexicon.language
-    tokens = list(clause.tokens)
-    if tokens[0].lower() in language.closed:
-        tokens[0] = tokens[0].lower()
-    ask = language.ask[kind].split()
-    lead = _without_comma(tokens[: clause.start])
-    if start == clause.start:
-        yield _finish([*ask, *_main(tokens[end:], language), *lead])
-        return
-    yield from _inverted(clause, tokens, start, end, kind, ask, lead, lexicon)
-    yield _finish([*tokens[:start], *ask, *tokens[end:]])
+    from ftbuild.grammar.language import Language
+
+_CORE = ("dobj", "dative", "attr", "acomp", "oprd", "xcomp", "ccomp", "prt", "agent")
+_SINGULAR = {"are": "is", "were": "was", "have": "has", "do": "does", "am": "is"}
+_MOST_WORDS = 24
+_FEWEST_WORDS = 3
 
 
-def _inverted(
-    clause: Clause, tokens: list[str], start: int, end: int, kind: str, ask: list[str], lead: list[str], lexicon: Lexicon
-) -> Iterator[str]:
-    language = lexicon.language
-    helper, plain = _verb(tokens[clause.verb], lexicon)
-    if not helper:
-        return
-    in_lead = end <= clause.start
-    before = tokens[clause.verb + 1 : start] if not in_lead else []
-    after = _main(tokens[end:], language) if not in_lead else tokens[clause.verb + 1 :]
-    middle = [helper, *tokens[clause.start : clause.end], *plain]
-    if in_lead:
-        kept = [*lead[:start], *lead[end:]]
-        yield _finish([*kept[:1], *ask, *kept[1:], *middle, *after] if kept else [*ask, *middle, *after])
-        return
-    last = before[-1].lower() if before else ""
-    if kind == "action":
-        yield _finish([ask[-1], *middle, *before, ask[0], *after, *lead])
-        return
-    if kind == "reason":
-        yield _finish([*ask, *middle, *_without_comma(before[:-1]), *after, *lead])
-        return
-    if last == language.complementiser:
-        yield _finish([*ask, *middle, *before[:-1], *after, *lead])
-        return
-    if last in language.prepositions:
-        yield _finish([before[-1], *ask, *middle, *before[:-1], *after, *lead])
-        if not after:
-            yield _finish([*ask, *middle, *before[:-1], *lead, before[-1]])
-        return
-    yield _finish([*ask, *middle, *before, *after, *lead])
+@dataclass(frozen=True)
+class Ask:
+    """A part of a statement to ask for: its role, what kind of thing it is, the answer, and the tokens that it takes up."""
+
+    role: str
+    kind: str
+    answer: str
+    tokens: tuple[Token, ...] = ()
+    prep: str = ""
+    head: Token | None = None
 
 
-def _main(tokens: list[str], language: Language) -> list[str]:
-    """Return the words up to a subordinate clause that gives a reason or a condition; the question does without it."""
-    for i, word in enumerate(tokens):
-        if i and (word == "," or word.lower() in (*language.reasons, *language.conditions)):
-            return tokens[:i]
-    return tokens
+def questions(clause: Clause, ask: Ask, language: Language) -> Iterator[str]:
+    """Yield the questions that ask for a part of a statement."""
+    wordings = _of_subject(clause, ask, language) if ask.role == "subject" else _of_rest(clause, ask, language)
+    for words in wordings:
+        told = " ".join(w for w in words if w)
+        if _FEWEST_WORDS <= len(told.split()) <= _MOST_WORDS:
+            yield told[:1].upper() + told[1:] + "?"
 
 
-def _without_comma(tokens: list[str]) -> list[str]:
-    return tokens[:-1] if tokens and tokens[-1] == "," else tokens
+def _of_subject(clause: Clause, ask: Ask, language: Language) -> Iterator[list[str]]:
+    who = "who" if ask.kind == "person" else "what"
+    group = _agreeing(clause)
+    before = text(clause.before, clause.words)
+    for rest in _rests(clause, ask, language):
+        yield [who, *group, clause.extra, rest, before]
+        before = ""
+    relations = {t.dep_: t for t in clause.verb.children if t.i > clause.verb.i}
+    target = None if relations.keys() & {"ccomp", "xcomp", "dative"} else relations.get("dobj")
+    if target is not None and clause.told and not clause.helpers and clause.verb.tag_ in ("VBZ", "VBD", "VBP"):
+        many = target.tag_ in ("NNS", "NNPS") or any(t.dep_ == "conj" for t in target.children)
+        be = ("were" if many else "was") if clause.verb.tag_ == "VBD" else ("are" if many else "is")
+        own = {t.i for t in target.subtree}
+        told = text(tuple(t for t in clause.after if t.i in own), clause.words)
+        kept = tuple(t for t in clause.after if t.i not in own and not _in_clause(t, clause))
+        if told:
+            done = participle(clause.verb.lemma_, language)
+            yield ["by whom" if ask.kind == "person" else "by what", be, told, done, text(kept, clause.words)]
 
 
-def _verb(verb: str, lexicon: Lexicon) -> tuple[str, list[str]]:
-    """Return the auxiliary that opens a question, and what is left of the verb: `plots` gives `does`, `plot`."""
-    if verb in lexicon.language.auxiliaries:
-        return verb, []
-    made = forms(verb, lexicon)
-    return (lexicon.language.do[made.tense], [made.plain]) if made else ("", [])
+def _agreeing(clause: Clause) -> list[str]:
+    """Return the verb group as it follows `who`."""
+    if clause.helpers:
+        first, *others = clause.helpers
+        return [_SINGULAR.get(first, first), *clause.adverbs, *others, clause.told]
+    if clause.verb.lemma_ == "be":
+        return [clause.told, *clause.adverbs]
+    verb = (
+        third_person(clause.verb.lemma_)
+        if clause.verb.tag_ == "VBP" and clause.verb.text.lower() == clause.told
+        else clause.told
+    )
+    return [*clause.adverbs, _SINGULAR.get(verb, verb)]
 
 
-def _finish(tokens: list[str]) -> str:
-    text = join([t for t in tokens if t]).strip(" ,")
-    return text[:1].upper() + text[1:] + "?"
+def _of_rest(clause: Clause, ask: Ask, language: Language) -> Iterator[list[str]]:
+    helper, group = _opened(clause)
+    before = text(tuple(t for t in clause.before if t not in ask.tokens), clause.words)
+    for n, rest in enumerate(_rests(clause, ask, language)):
+        extra = "" if ask.answer == clause.extra else clause.extra
+        middle = [helper, clause.subject, *group, extra]
+        lead = before if n == 0 else ""
+        if ask.role == "action":
+            yield ["what", *middle, rest, "to do" if not group or group[-1] != "do" else "", lead]
+        elif ask.role == "preposition" and ask.kind != "duration":
+            person = ask.kind == "person"
+            stranded, piped = ("who", "whom") if person else ("what", "what")
+            yield [stranded, *middle, rest, ask.prep, lead]
+            yield [f"{ask.prep} {piped}", *middle, rest, lead]
+        elif ask.role == "object" and ask.kind == "number" and ask.head is not None:
+            yield ["how many", _counted(ask, clause), *middle, rest, lead]
+        elif ask.role == "object" and ask.kind == "quality":
+            yield [
+                "how" if clause.verb.lemma_ in ("feel", "look", "sound", "seem") else "what",
+                *middle,
+                rest,
+                *(["like"] if clause.verb.lemma_ == "be" else []),
+                lead,
+            ]
+        else:
+            yield [_word(ask), *middle, rest, lead]
+
+
+def _word(ask: Ask) -> str:
+    return {
+        "person": "who",
+        "identity": "who",
+        "place": "where",
+        "time": "when",
+        "reason": "why",
+        "way": "how",
+        "duration": "how long",
+    }.get(ask.kind, "what")
+
+
+def _opened(clause: Clause) -> tuple[str, list[str]]:
+    """Return the auxiliary that opens a question and what is left of the verb group: `plots` gives `does`, `plot`."""
+    if clause.helpers:
+        first, *others = clause.helpers
+        return first, [*clause.adverbs, *others, clause.told]
+    if clause.verb.lemma_ == "be":
+        return clause.told, list(clause.adverbs)
+    helper = "did" if clause.past else "do" if clause.verb.tag_ == "VBP" else "does"
+    return helper, [*clause.adverbs, clause.verb.lemma_]
+
+
+def _rests(clause: Clause, ask: Ask, language: Language) -> Iterator[str]:
+    """Yield what stands behind the verb without the part asked for: all of it, then only what the verb cannot do without."""
+    taken = {t.i for t in ask.tokens}
+    full = tuple(t for t in clause.after if t.i not in taken and not _reason(t, clause, language))
+    yield text(full, clause.words)
+    core = tuple(t for t in full if _core(t, clause))
+    if core and len(core) < len(full):
+        yield text(core, clause.words)
+
+
+def _top(token: Token, clause: Clause) -> Token:
+    """Return the part of the clause that a token belongs to, by its head."""
+    while token.head not in (clause.verb, token):
+        token = token.head
+    return token
+
+
+def _core(token: Token, clause: Clause) -> bool:
+    top = _top(token, clause)
+    return top.dep_ in _CORE or (top.dep_ in ("advmod", "prep") and top.n_rights + top.n_lefts == 0)
+
+
+def _reason(token: Token, clause: Clause, language: Language) -> bool:
+    top = _top(token, clause)
+    return top.dep_ == "advcl" and top.left_edge.lower_ in (*language.reasons, *language.conditions)
+
+
+def _in_clause(token: Token, clause: Clause) -> bool:
+    return _top(token, clause).dep_ in ("advcl", "ccomp", "xcomp")
+
+
+def _counted(ask: Ask, clause: Clause) -> str:
+    """Return what is counted: `six thousand names` gives `names`."""
+    assert ask.head is not None
+    kept = [t for t in ask.head.lefts if t.dep_ in ("amod", "compound")]
+    return text((*kept, ask.head), clause.words)

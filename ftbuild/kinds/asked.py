@@ -1,30 +1,47 @@
-"""Questions about single facts, made by grammar: `Who …?`, `Whom does … to?`, `Why does …?`, with short exact answers."""
+"""Questions about single facts, made by grammar: `Who …?`, `What does … want?`, `Why does …?`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from ftbuild.grammar.gaps import gaps
-from ftbuild.grammar.language import Lexicon
 from ftbuild.records import Origin, Pair, Section
 from ftbuild.registries import KINDS
-from ftbuild.units import paragraphs, sentences
+from ftbuild.units import paragraphs
 
 if TYPE_CHECKING:
     from ftbuild.grammar.language import Language
+    from ftbuild.recipe import Recipe
 
 
-@KINDS("questions")
-def questions(sections: Sequence[Section], language: Language, *, most: int = 2) -> Iterator[Pair]:
-    """Ask for every part of every statement, in up to `most` wordings."""
+def parser(recipe: Recipe) -> dict[str, str]:
+    """Return what the questions depend on besides the text: the parser and its version."""
+    from ftbuild.grammar.parsing import model_version
+
+    return {"parser": model_version(recipe.language)}
+
+
+@KINDS("questions", depends=parser)
+def questions(
+    sections: Sequence[Section], language: Language, *, most: int = 2, answer: Literal["part", "statement"] = "part"
+) -> Iterator[Pair]:
+    """Ask for every part of every statement, in up to `most` wordings.
+
+    The answer is the part that was asked for, or the whole statement with its pronouns filled in.  ConfigError if no parser
+    for the language is installed.
+    """
+    from ftbuild.grammar.gaps import gaps
+    from ftbuild.grammar.parsing import parse
+    from ftbuild.grammar.people import People
+
     documents: dict[str, list[Section]] = {}
     for section in sections:
         documents.setdefault(section.document, []).append(section)
     for document, own in documents.items():
-        passages = [(s, sentences(p, language.name)) for s in own for p in paragraphs(s.text)]
-        lexicon = Lexicon(language, [sentence for _, told in passages for sentence in told])
-        for section, told in passages:
-            for gap in gaps(told, lexicon):
+        told = [(section, parse(paragraph, language)) for section in own for paragraph in paragraphs(section.text)]
+        docs = [doc for _, doc in told]
+        for (section, _), found in zip(told, gaps(docs, People.of(docs, language)), strict=True):
+            for gap in found:
+                origin = Origin(document, section.path, passage=gap.sentence)
                 for question in gap.questions[:most]:
-                    yield Pair("", question, gap.answer, Origin(document, section.path, passage=gap.sentence))
+                    yield Pair("", question, gap.answer if answer == "part" else gap.whole, origin)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ftbuild.records import Origin, Pair, Section
@@ -19,6 +20,6 @@ def next_(sections: Sequence[Section], language: Language, *, question: str) -> 
     for section in sections:
         for paragraph in paragraphs(section.text):
             told = sentences(paragraph, language.name)
-            for sentence, after in zip(told, told[1:], strict=False):
+            for sentence, after in pairwise(told):
                 origin = Origin(section.document, section.path, passage=after)
                 yield Pair("", question.format(sentence=sentence), after, origin)

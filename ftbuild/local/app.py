@@ -7,6 +7,7 @@ import secrets
 import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -78,7 +79,11 @@ def _errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
-        message = f"Unknown request URL: {request.method} {request.url.path}" if error.status_code == 404 else str(error.detail)  # noqa: PLR2004
+        message = (
+            f"Unknown request URL: {request.method} {request.url.path}"
+            if error.status_code == HTTPStatus.NOT_FOUND
+            else str(error.detail)
+        )
         return JSONResponse(ProtocolError(error.status_code, message).envelope, error.status_code)
 
     @app.exception_handler(Exception)
@@ -160,11 +165,13 @@ def _jobs(app: FastAPI, state: State, queue: Queue, dependencies: list[Any]) -> 
         """Create a fine-tuning job and put it in the queue."""
         settings = request.settings()
         if state.file(request.training_file) is None:
-            raise ProtocolError(400, f"File {request.training_file} does not exist", param="training_file", code="file_not_found")
+            raise ProtocolError(
+                400, f"File {request.training_file} does not exist", param="training_file", code="file_not_found"
+            )
         content = state.file_path(request.training_file).read_bytes()
         if found := list(problems(content)):
             raise ProtocolError(400, f"Invalid training file: {found[0]}", param="training_file", code="invalid_training_file")
-        rows = [line for line in content.decode().splitlines() if line.strip()]
+        rows = [line for line in content.decode().split("\n") if line.strip()]
         if len(rows) < _FEWEST_ROWS:
             message = f"Training file has {len(rows)} example(s), but must have at least {_FEWEST_ROWS} examples"
             raise ProtocolError(400, message, param="training_file", code="too_few_examples")
@@ -179,7 +186,12 @@ def _jobs(app: FastAPI, state: State, queue: Queue, dependencies: list[Any]) -> 
         hyperparameters = {**settings, **({"seed": request.seed} if request.seed is not None else {})}
         write_json(
             folder / "job.json",
-            {"base_model": request.model, "weights": str(tuned) if tuned else None, "cache": models_folder, "hyperparameters": hyperparameters},
+            {
+                "base_model": request.model,
+                "weights": str(tuned) if tuned else None,
+                "cache": models_folder,
+                "hyperparameters": hyperparameters,
+            },
         )
         state.add_job(job)
         state.add_event(job["id"], f"Created fine-tuning job: {job['id']}")
@@ -246,10 +258,12 @@ def _findable(model: str, state: State) -> None:
     if model.casefold() == models.BUNDLED and models.bundled_file() is not None:
         return
     try:
-        if model.casefold() == models.BUNDLED or not Path(model).suffix == ".gguf" or not Path(model).is_file():
+        if model.casefold() == models.BUNDLED or Path(model).suffix != ".gguf" or not Path(model).is_file():
             models.weights_folder(model, state.folder / "models")
     except models.UnknownModel as error:
-        raise ProtocolError(404, f"The model {model!r} does not exist: {error}", param="model", code="model_not_found") from error
+        raise ProtocolError(
+            404, f"The model {model!r} does not exist: {error}", param="model", code="model_not_found"
+        ) from error
 
 
 def _models(app: FastAPI, state: State, dependencies: list[Any]) -> None:
@@ -289,7 +303,9 @@ def _answers(app: FastAPI, state: State, answers: Answers, dependencies: list[An
             return await answers.load(name, folder)
         except (models.UnknownModel, OSError) as error:
             text = str(error).splitlines()[0]
-            raise ProtocolError(404, f"The model {name!r} does not exist: {text}", param="model", code="model_not_found") from error
+            raise ProtocolError(
+                404, f"The model {name!r} does not exist: {text}", param="model", code="model_not_found"
+            ) from error
 
     def wanted(request: Sampling, tokens: list[int], most: int, model: models.Loaded) -> list[Wanted]:
         if request.stream:
@@ -317,10 +333,8 @@ def _answers(app: FastAPI, state: State, answers: Answers, dependencies: list[An
         model = await loaded(request.model)
         given = request.prompt if isinstance(request.prompt, list) else [request.prompt]
         if given and isinstance(given[0], int):
-            given = [given]  # type: ignore[list-item]
-        prompts = [
-            p if isinstance(p, list) else model.tokenizer(p, add_special_tokens=False)["input_ids"] for p in given
-        ]
+            given = [given]
+        prompts = [p if isinstance(p, list) else model.tokenizer(p, add_special_tokens=False)["input_ids"] for p in given]
         most = request.max_tokens or 16
         asked = [w for tokens in prompts for w in wanted(request, tokens, most, model)]
         made = await answers.complete(request.model, asked)

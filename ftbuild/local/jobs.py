@@ -16,16 +16,10 @@ import sys
 import time
 from typing import Any
 
+from ftbuild.local.launch import MEMORY
 from ftbuild.local.state import FINAL, State
 
 _PATIENCE = 30.0  # seconds that a training process may take to write its checkpoint when it is told to stop
-_ENVIRONMENT = {
-    # Tensors come and go at every step; without these the C library returns their pages to the system each time and
-    # faults them in again, which costs a quarter of the training time.
-    "MALLOC_MMAP_THRESHOLD_": "1073741824",
-    "MALLOC_TRIM_THRESHOLD_": "2147483648",
-    "TOKENIZERS_PARALLELISM": "false",
-}
 
 
 class Queue:
@@ -91,7 +85,7 @@ class Queue:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "ftbuild.local.training", str(folder),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            env={**_ENVIRONMENT, **os.environ}, limit=2**20,
+            env={**MEMORY, **os.environ}, limit=2**20,
         )  # fmt: skip
         self._running = (id_, process)
         self.state.update_job(id_, status="running")
@@ -158,7 +152,15 @@ class _Follow:
         self.ended = True
         result = self.state.add_file(self._result(), "step_metrics.csv", "fine-tune-results")
         job = self.state.job(self.job) or {}
-        name = ":".join(("ft", job["model"].rpartition("/")[2], "local", job.get("_suffix") or "", self.job.removeprefix("ftjob-")[:8]))
+        name = ":".join(
+            (
+                "ft",
+                job["model"].rpartition("/")[2],
+                "local",
+                job.get("_suffix") or "",
+                self.job.removeprefix("ftjob-")[:8],
+            )
+        )
         self.state.update_job(
             self.job, status="succeeded", finished_at=int(time.time()), fine_tuned_model=name,
             result_files=[result["id"]], trained_tokens=message["trained_tokens"], estimated_finish=None,

@@ -50,14 +50,18 @@ def weights_folder(name: str, cache: Path) -> str:
         return str(_converted(file, cache / BUNDLED))
     if path.suffix == ".gguf" and path.is_file():
         stat = path.stat()
-        return str(_converted(path, cache / f"{path.stem}-{digest([str(path.resolve()), stat.st_size, stat.st_mtime_ns])[:12]}"))
+        return str(
+            _converted(path, cache / f"{path.stem}-{digest([str(path.resolve()), stat.st_size, stat.st_mtime_ns])[:12]}")
+        )
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise UnknownModel(f"{name} is a directory without a config.json, so not a model")
         return str(path.resolve())
     if name.count("/") == 1 and not path.exists() and not name.startswith((".", "/", "~")):
         return name
-    raise UnknownModel(f"there is no model {name!r}: neither the bundled one ({BUNDLED}), nor a directory, nor an id of the hub")
+    raise UnknownModel(
+        f"there is no model {name!r}: neither the bundled one ({BUNDLED}), nor a directory, nor an id of the hub"
+    )
 
 
 def _converted(file: Path, folder: Path) -> Path:
@@ -74,7 +78,7 @@ def _converted(file: Path, folder: Path) -> Path:
     aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".converting-"))
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
-        model = AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name, dtype=torch.float32)
+        model: Any = AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name, dtype=torch.float32)
         model.hf_quantizer = None  # the weights are plain numbers now, and may be saved as such
         model.is_quantized = False
         if hasattr(model.config, "quantization_config"):
@@ -130,7 +134,8 @@ def read(where: str, cache: Path, dtype: torch.dtype) -> tuple[Any, Any]:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     import transformers
 
-    transformers.utils.logging.disable_progress_bar()
+    quiet: Any = transformers.utils.logging
+    quiet.disable_progress_bar()
     adapter = read_json(Path(where) / "adapter_config.json") if Path(where).is_dir() else None
     if adapter is not None:
         import peft
@@ -143,7 +148,7 @@ def read(where: str, cache: Path, dtype: torch.dtype) -> tuple[Any, Any]:
 
 
 def fast_dtype() -> torch.dtype:
-    """Return the number format in which this processor multiplies matrices fastest: bfloat16 where it has instructions for it."""
+    """Return the number format in which matrices are multiplied fastest here: bfloat16 where the processor knows it."""
     import time
 
     import torch

@@ -127,7 +127,7 @@ def problems(content: bytes) -> Iterator[str]:
         yield f"the file is not UTF-8 (byte {error.start})"
         return
     kinds = set()
-    lines = [(n, line) for n, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    lines = [(n, line) for n, line in enumerate(text.split("\n"), start=1) if line.strip()]
     if not lines:
         yield "the file has no rows"
     for number, line in lines:

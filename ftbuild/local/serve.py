@@ -43,8 +43,8 @@ def main() -> int:
     async def serve() -> None:
         threading.Thread(target=watch, daemon=True).start()
         task = asyncio.create_task(server.serve(sockets=[listening]))
-        while not server.started and not task.done():
-            await asyncio.sleep(0.01)
+        while not server.started and not task.done():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)  # uvicorn has no event to wait for
         if server.started:
             print(json.dumps({"port": listening.getsockname()[1]}), flush=True)  # noqa: T201 - the build reads this
         await task

@@ -161,7 +161,13 @@ class State:
     # ---- events ----
 
     def add_event(
-        self, job: str, message: str, *, level: str = "info", type_: str = "message", data: Mapping[str, Any] | None = None
+        self,
+        job: str,
+        message: str,
+        *,
+        level: str = "info",
+        type_: str = "message",
+        data: Mapping[str, Any] | None = None,
     ) -> None:
         """Add an event to a job."""
         with self._transaction() as db:

@@ -97,7 +97,8 @@ def train(folder: Path, stop: threading.Event) -> int:
     if settings.method == "lora":
         model = _with_adapter(model, settings)
     model.train()
-    rows = [tokenised(row, tokenizer) for row in map(json.loads, (folder / "rows.jsonl").read_text("utf-8").splitlines())]
+    with (folder / "rows.jsonl").open(encoding="utf-8") as lines:  # not splitlines(), which breaks a row at U+2028
+        rows = [tokenised(json.loads(line), tokenizer) for line in lines]
     longest = min(getattr(model.config, "max_position_embeddings", 2048), 2048)
     if (most := max(len(r.tokens) for r in rows)) > longest:
         raise ValueError(f"a row has {most} tokens, more than the {longest} that can be trained")
@@ -153,7 +154,9 @@ def _chat(messages: Sequence[Mapping[str, Any]], tokenizer: Any) -> Row:
 class Run:
     """The steps of one training run.  Iterating takes the steps that are left and yields each one's metrics."""
 
-    def __init__(self, model: Any, rows: Sequence[Row], settings: Hyperparameters, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, model: Any, rows: Sequence[Row], settings: Hyperparameters, device: torch.device, dtype: torch.dtype
+    ) -> None:
         import torch
 
         self.model, self.rows, self.settings, self.device, self.dtype = model, rows, settings, device, dtype
@@ -213,7 +216,8 @@ class Run:
         import torch
 
         with torch.no_grad():
-            torch._foreach_copy_(self._computed, self._weights)  # noqa: SLF001 - there is no public name for it
+            for weight, computed in zip(self._weights, self._computed, strict=True):
+                computed.copy_(weight)
 
     def _loss(self, laid: Batch) -> tuple[torch.Tensor, float]:
         """Return the mean loss over the learned tokens, and the share of them that the model had right."""
@@ -221,7 +225,10 @@ class Run:
 
         to = self.device
         hidden = self.model.get_decoder()(
-            input_ids=laid.tokens.to(to), attention_mask=laid.mask.to(to), position_ids=laid.positions.to(to), use_cache=False
+            input_ids=laid.tokens.to(to),
+            attention_mask=laid.mask.to(to),
+            position_ids=laid.positions.to(to),
+            use_cache=False,
         ).last_hidden_state
         sources = hidden.reshape(-1, hidden.shape[-1])[laid.sources.to(to)]
         logits = self.model.get_output_embeddings()(sources).float()

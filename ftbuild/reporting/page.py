@@ -32,7 +32,11 @@ def page(recipe: Recipe, inputs: Mapping[str, Path], facts: Mapping[str, Mapping
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["seconds"] = seconds
     pairs = list(read_pairs(inputs["curate/pairs.jsonl"]))
@@ -45,7 +49,10 @@ def page(recipe: Recipe, inputs: Mapping[str, Path], facts: Mapping[str, Mapping
         answers=_answers(inputs),
         model=read_json(inputs["train/model.json"]),
         loss=line_chart(_losses(inputs["train/metrics.csv"])),
-        documents=[{"title": d.title, "characters": len(d.text), "meta": d.meta} for d in read_documents(inputs["fetch/documents.jsonl"])],
+        documents=[
+            {"title": d.title, "characters": len(d.text), "meta": d.meta}
+            for d in read_documents(inputs["fetch/documents.jsonl"])
+        ],
         sections=[(" / ".join(s.path), len(s.text)) for s in read_sections(inputs["structure/sections.jsonl"])],
         counts=_counts(pairs),
         samples=_samples(pairs),
@@ -90,7 +97,7 @@ def _samples(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
 
 
 def _reason(text: str) -> str:
-    return text.split(": ")[0] if len(text) > 60 else text  # noqa: PLR2004
+    return text.split(": ", maxsplit=1)[0] if len(text) > 60 else text  # noqa: PLR2004
 
 
 def _rules(file: Path) -> list[tuple[str, int]]:

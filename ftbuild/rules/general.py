@@ -16,7 +16,7 @@ _FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "x": re.VERBOSE
 def regex(text: str, *, pattern: str, replace: str = "", flags: str = "m") -> str:
     """Replace every match of a regular expression.  `flags` are letters of `imsx`."""
     try:
-        return re.sub(pattern, replace, text, flags=sum(_FLAGS[f] for f in flags))
+        return re.sub(pattern, replace, text, flags=sum(_FLAGS[f] for f in set(flags)))
     except (re.error, KeyError) as error:
         raise ConfigError(f"the regex rule {pattern!r} does not work: {error}") from error
 
@@ -43,9 +43,11 @@ def normalise(text: str, *, form: str = "NFC") -> str:
 
 @RULES("whitespace")
 def whitespace(text: str) -> str:
-    """One space between words, no space before a comma or a full stop, at most one empty line."""
+    """One space between words, none before a comma or a full stop, no brackets that were emptied, at most one empty line."""
+    text = re.sub(r"\([\s,;]*\)", "", text)
+    text = re.sub(r"\([\s,;]+", "(", text)
+    text = re.sub(r"[ \t,;]*[ \t]\)", ")", text)
     text = re.sub(r"[ \t]+", " ", text)
     text = re.sub(r" ?\n ?", "\n", text)
-    text = re.sub(r"\(\s*\)", "", text)
     text = re.sub(r" +([,.;:!?])(?=\s|$)", r"\1", text)
     return re.sub(r"\n{3,}", "\n\n", text).strip()

@@ -6,6 +6,7 @@ Headings are left standing as `== … ==` for `ftbuild.stages.structure` to read
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,12 +14,19 @@ from ftbuild.registries import RULES
 
 Change = Callable[[Any], str | None]
 
+_BROKEN_TAG = re.compile(r"(<[a-zA-Z]+)\n")
+"""A tag whose name ends its line, which MediaWiki reads and the parser does not."""
 
-def rewrite(text: str, change: Change) -> str:
-    """Return wikitext in which every node for which `change` gives a string is replaced by it, the innermost first."""
+
+def rewrite(text: str, change: Change, *, emphasis: bool = False) -> str:
+    """Return wikitext in which every node for which `change` gives a string is replaced by it, the innermost first.
+
+    Italics and bold are nodes only with `emphasis`: an apostrophe before them can keep the parser from seeing what is around.
+    """
     import mwparserfromhell
 
-    code = mwparserfromhell.parse(text)
+    text = _BROKEN_TAG.sub(r"\1 ", text)
+    code = mwparserfromhell.parse(text, skip_style_tags=not emphasis)
     _apply(code, change)
     return str(code)
 
@@ -67,7 +75,7 @@ def unwrap_tags(text: str) -> str:
             return None
         return " " if _tag(node) in ("br", "hr") else str(node.contents or "")
 
-    return rewrite(text, change)
+    return rewrite(text, change, emphasis=True)
 
 
 @RULES("drop_links")
@@ -83,11 +91,11 @@ def drop_links(text: str, *, prefixes: tuple[str, ...]) -> str:
 
 @RULES("unlink")
 def unlink(text: str) -> str:
-    """Replace `[[a|b]]` and `[url b]` by b, and `[[a]]` by a."""
+    """Replace `[[a|b]]` and `[url b]` by b, and `[[a]]` by a; a file that no rule dropped, by its caption."""
 
     def change(node: Any) -> str | None:
         if _kind(node) == "Wikilink":
-            return str(node.text if node.text is not None else node.title).lstrip(":")
+            return str(node.title if node.text is None else node.text).rpartition("|")[2].lstrip(":")
         if _kind(node) == "ExternalLink":
             return str(node.title or "") if node.brackets else str(node.url)
         return None
@@ -96,7 +104,7 @@ def unlink(text: str) -> str:
 
 
 @RULES("templates")
-def templates(text: str, *, keep: Mapping[str, str] = {}) -> str:  # noqa: B006 - never changed
+def templates(text: str, *, keep: Mapping[str, str] = {}) -> str:
     """Drop every `{{…}}`, but put a parameter in the place of those whose text counts: `keep: {lang: "2"}`.
 
     `keep` maps a template's name to the name or number of its parameter; `"*"` joins all unnamed ones with commas.

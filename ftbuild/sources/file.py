@@ -12,7 +12,7 @@ from ftbuild.registries import SOURCES
 
 
 def read_text(path: Path) -> str:
-    """Return a UTF-8 file's text with `\\n` line ends.  SourceError if it cannot be read."""
+    """Return a UTF-8 file's text with line feeds as its line ends.  SourceError if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
+import sys
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,12 +21,11 @@ def load(reference: str) -> Callable[[str], Any]:
     if not file or not name:
         raise ConfigError(f"{reference!r} names no function", hint="write it as functions/my_rows.py:my_function")
     path = find_file(file)
-    spec = importlib.util.spec_from_file_location(f"ftbuild_user_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = types.ModuleType(f"ftbuild_user_{path.stem}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # dataclasses look for their module there
     try:
-        spec.loader.exec_module(module)
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)  # noqa: S102 - an import would leave a cache behind
     except Exception as error:
         raise SourceError(f"{file}: {type(error).__name__}: {error}") from error
     function = getattr(module, name, None)

@@ -58,18 +58,28 @@ def query(client: Client, api: str, params: Mapping[str, str]) -> dict[str, Any]
     more: Mapping[str, Any] = {}
     while True:
         reply = client.get_json(api, {**params, **{k: str(v) for k, v in more.items()}}, busy=_busy)
-        if not isinstance(reply, dict):
-            raise SourceError(f"{api}: this is not a MediaWiki API")
+        if not _is_answer(reply):
+            raise SourceError(f"{api}: this is not a MediaWiki API", hint="it must be MediaWiki 1.32 or newer")
         if error := reply.get("error"):
             raise SourceError(f"{api}: {error.get('code')}: {error.get('info')}")
         _merge(merged, reply.get("query", {}))
         if "continue" not in reply:
             return merged
+        if more == reply["continue"]:
+            raise SourceError(f"{api}: the wiki gives the same part of its answer again and again")
         more = reply["continue"]
 
 
+def _is_answer(reply: Any) -> bool:
+    """Say whether a reply has the shape of the Action API's, in `formatversion` 2."""
+    if not isinstance(reply, dict):
+        return False
+    parts = [reply.get(name, {}) for name in ("error", "query", "continue")]
+    return all(isinstance(p, dict) for p in parts) and isinstance(parts[1].get("pages", []), list)
+
+
 def _busy(reply: Any) -> str:
-    error = reply.get("error", {}) if isinstance(reply, dict) else {}
+    error = reply.get("error", {}) if _is_answer(reply) else {}
     code = error.get("code", "")
     return f"{code}: {error.get('info', '')}" if code in _LATER else ""
 

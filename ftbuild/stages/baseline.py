@@ -10,9 +10,7 @@ from ftbuild.records import write_jsonl
 from ftbuild.stage import Task, stage
 
 
-@stage(
-    reads=("evaluate", "format", "trainer", "vars"), inputs=("curate/held_out.jsonl",), outputs=("answers.jsonl",)
-)
+@stage(reads=("evaluate", "format", "trainer", "vars"), inputs=("curate/held_out.jsonl",), outputs=("answers.jsonl",))
 def baseline(task: Task) -> None:
     """Ask the untuned model the probes."""
     write_jsonl(task.out / "answers.jsonl", ask(task, task.recipe.trainer.base_model))

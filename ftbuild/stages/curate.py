@@ -44,7 +44,9 @@ def curate(task: Task) -> None:
     task.facts["rejected"] = write_jsonl(task.out / "rejected.jsonl", rejected)
 
 
-def _filtered(pairs: Iterable[Pair], name: str, use: Use[Iterable[tuple[Pair, str]]], rejected: list[Rejected]) -> Iterator[Pair]:
+def _filtered(
+    pairs: Iterable[Pair], name: str, use: Use[Iterable[tuple[Pair, str]]], rejected: list[Rejected]
+) -> Iterator[Pair]:
     for pair, reason in use(pairs):
         if reason:
             rejected.append(_rejected(pair, f"{name}: {reason}"))

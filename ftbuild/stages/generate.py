@@ -18,7 +18,7 @@ from ftbuild.errors import FtbuildError
 from ftbuild.parsers import Parsed
 from ftbuild.prompts import Prompts, template_digest
 from ftbuild.records import Origin, Pair, Rejected, Section, read_sections, write_jsonl
-from ftbuild.registries import PARSERS
+from ftbuild.registries import KINDS, PARSERS
 from ftbuild.services import Replies
 from ftbuild.stage import Task, stage
 from ftbuild.teacher import Reply, Request, Teacher
@@ -43,16 +43,19 @@ def chosen(recipe: Recipe) -> dict[str, Template]:
     return {n: t for n, t in recipe.prompts.items() if t.size in (recipe.teacher.size, "any")}
 
 
-def prompt_files(recipe: Recipe) -> Mapping[str, str]:
-    """Return the digests of the prompt templates that are used."""
-    return {t.file: template_digest(t.file) for t in chosen(recipe).values()}
+def read_besides(recipe: Recipe) -> Mapping[str, str]:
+    """Return the digests of the prompt templates that are used, and what the kinds of rows depend on."""
+    found = {t.file: template_digest(t.file) for t in chosen(recipe).values()}
+    for use in recipe.kinds.values():
+        found |= KINDS.depends(use, recipe)
+    return found
 
 
 @stage(
     reads=("prompts", "kinds", "teacher", "language", "vars"),
     inputs=("structure/sections.jsonl",),
     outputs=("pairs.jsonl", "rejected.jsonl", "units.jsonl"),
-    files=prompt_files,
+    files=read_besides,
 )
 def generate(task: Task) -> None:
     """Have questions and answers written about every section."""
@@ -79,7 +82,12 @@ def generate(task: Task) -> None:
 def _of_kind(pair: Pair, name: str) -> Pair:
     origin = pair.origin
     named = Origin(origin.document, origin.path, name, "", "", origin.line, origin.passage)
-    return Pair(digest([name, origin.document, origin.path, pair.prompt, pair.completion])[:16], pair.prompt, pair.completion, named)
+    return Pair(
+        digest([name, origin.document, origin.path, pair.prompt, pair.completion])[:16],
+        pair.prompt,
+        pair.completion,
+        named,
+    )
 
 
 def _requests(recipe: Recipe, sections: Iterable[Section]) -> Iterator[Asked]:
@@ -91,7 +99,7 @@ def _requests(recipe: Recipe, sections: Iterable[Section]) -> Iterator[Asked]:
             for values in varied:
                 rendered = prompts.file(template.file, {**recipe.vars, **_context(unit, template), **values})
                 for sample in range(template.samples):
-                    yield Asked(name, template, unit, _request(recipe, template, rendered, values, sample))
+                    yield Asked(name, template, unit, _request(recipe, template, rendered, sample))
 
 
 def _context(unit: Unit, template: Template) -> dict[str, Any]:
@@ -107,7 +115,7 @@ def _context(unit: Unit, template: Template) -> dict[str, Any]:
     }
 
 
-def _request(recipe: Recipe, template: Template, rendered: str, values: Mapping[str, Any], sample: int) -> Request:
+def _request(recipe: Recipe, template: Template, rendered: str, sample: int) -> Request:
     body: dict[str, Any] = {
         "model": recipe.teacher.model,
         "temperature": template.temperature,
@@ -126,7 +134,10 @@ def _request(recipe: Recipe, template: Template, rendered: str, values: Mapping[
 def _ask(task: Task, asked: list[Asked]) -> list[Reply]:
     provider = task.recipe.teacher.provider
     teacher = Teacher(
-        lambda: task.services.async_client(provider), provider, Replies(task.services.store), attempts=task.recipe.teacher.attempts
+        lambda: task.services.async_client(provider),
+        provider,
+        Replies(task.services.store),
+        attempts=task.recipe.teacher.attempts,
     )
     parsers = {one.request.id: PARSERS[one.template.parse] for one in asked}
 
@@ -171,9 +182,7 @@ def _read(one: Asked, reply: Reply, pairs: list[Pair], rejected: list[Rejected])
     }
 
 
-def _report(
-    task: Task, asked: list[Asked], replies: list[Reply], ends: list[dict[str, Any]], rejected: list[Rejected]
-) -> None:
+def _report(task: Task, asked: list[Asked], replies: list[Reply], ends: list[dict[str, Any]], rejected: list[Rejected]) -> None:
     failed = [e for e in ends if e["problem"]]
     for one in rejected[:3]:
         place = " / ".join(one.origin.path)

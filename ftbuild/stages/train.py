@@ -15,9 +15,7 @@ from ftbuild.stage import Task, stage
 from ftbuild.store import write_json
 
 
-@stage(
-    reads=("train", "trainer"), inputs=("format/rows.jsonl",), outputs=("model.json", "metrics.csv", "events.jsonl")
-)
+@stage(reads=("train", "trainer"), inputs=("format/rows.jsonl",), outputs=("model.json", "metrics.csv", "events.jsonl"))
 def train(task: Task) -> None:
     """Fine-tune the base model on the rows."""
     follower = Follower(task.services.client(task.recipe.trainer.provider), task.recipe, task.services.store, task.console)
@@ -28,6 +26,11 @@ def train(task: Task) -> None:
     tokens = job.trained_tokens
     write_json(
         task.out / "model.json",
-        {"model": job.fine_tuned_model, "base_model": task.recipe.trainer.base_model, "job": job.id, "trained_tokens": tokens},
+        {
+            "model": job.fine_tuned_model,
+            "base_model": task.recipe.trainer.base_model,
+            "job": job.id,
+            "trained_tokens": tokens,
+        },
     )
     task.facts |= {"model": job.fine_tuned_model, "job": job.id, "trained_tokens": tokens}

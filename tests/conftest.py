@@ -1,0 +1,40 @@
+"""What the tests share: a scripted web server, a working directory of a user's own, a very small model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import ftbuild
+from tests.tiny import write_tiny_model
+from tests.web import Web
+
+# Servers, trainers and other processes that the tests start must find the package, installed or not.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    p for p in (str(Path(ftbuild.__file__).parents[1]), os.environ.get("PYTHONPATH", "")) if p
+)
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    """Run a web server that answers as it is told."""
+    with Web() as server:
+        yield server
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand in an empty directory, as a user would, with nobody's keys in the environment."""
+    for name in [n for n in os.environ if n.startswith("OPENAI_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a language model of a few thousand random weights, which trains in a second."""
+    return write_tiny_model(tmp_path_factory.mktemp("models") / "tiny")

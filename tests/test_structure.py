@@ -1,0 +1,135 @@
+"""From headings to sections: the tree of headings, its levels, and which sections a recipe keeps."""
+
+from __future__ import annotations
+
+import pytest
+
+from ftbuild.records import Document
+from ftbuild.stages.structure import sections, selected
+
+ARTICLE = """\
+The lead.
+
+== Synopsis ==
+=== Act 1 ===
+First.
+
+Still first.
+==== Scene 2 ====
+A scene.
+=== Act 2 ===
+Second.
+== Music ==
+Notes.
+== Empty ==
+"""
+
+
+def split(text: str, *, levels: int = 6, format: str = "wikitext") -> list[tuple[str, str]]:
+    document = Document("doc", "Title", text, format)
+    return [("/".join(s.path), s.text) for s in sections(document, levels=levels, lead="Introduction")]
+
+
+def test_every_heading_with_text_of_its_own_is_a_section_below_the_headings_above_it() -> None:
+    assert split(ARTICLE) == [
+        ("Introduction", "The lead."),
+        ("Synopsis/Act 1", "First.\nStill first."),
+        ("Synopsis/Act 1/Scene 2", "A scene."),
+        ("Synopsis/Act 2", "Second."),
+        ("Music", "Notes."),
+    ]
+
+
+def test_headings_below_the_levels_stay_in_the_text() -> None:
+    assert split(ARTICLE, levels=2)[1] == ("Synopsis/Act 1", "First.\nStill first.\nScene 2\nA scene.")
+    assert split(ARTICLE, levels=1) == [
+        ("Introduction", "The lead."),
+        ("Synopsis", "Act 1\nFirst.\nStill first.\nScene 2\nA scene.\nAct 2\nSecond."),
+        ("Music", "Notes."),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ("==Plot==", "Plot"),
+        ("==  Plot  ==  ", "Plot"),
+        ("== A = b ==", "A = b"),
+        ("== Plot ===", "Plot ="),
+        ("====== Plot ======", "Plot"),
+        ("= Plot =", "Plot"),
+        ("== 剧情 ==", "剧情"),
+    ],
+)
+def test_a_line_between_equals_signs_is_a_heading(line: str, path: str) -> None:
+    assert split(f"{line}\ntext") == [(path, "text")]
+
+
+@pytest.mark.parametrize("line", ["a == b == c", " == Plot ==", "== Plot", "== Plot == and more"])
+def test_other_lines_with_equals_signs_are_text(line: str) -> None:
+    assert [path for path, _ in split(f"{line}\ntext")] == ["Introduction"]
+
+
+def test_a_skipped_level_hangs_below_what_is_above_it() -> None:
+    assert split("== A ==\n==== B ====\nb\n=== C ===\nc\n== D ==\nd") == [("A/B", "b"), ("A/C", "c"), ("D", "d")]
+
+
+def test_markdown_has_headings_of_its_own() -> None:
+    text = "Lead\n# A\na\n## B ##\nb\n#no heading\n== C ==\n# D\nd"
+    assert split(text, format="markdown") == [
+        ("Introduction", "Lead"),
+        ("A", "a"),
+        ("A/B", "b\n#no heading\nC"),
+        ("D", "d"),
+    ]
+    assert split("# A\na\n## B\nb", format="markdown", levels=1)[0][0] == "A"
+    assert len(split("# A\na\n## B\nb", format="markdown", levels=1)) == 1
+
+
+def test_plain_text_is_one_section() -> None:
+    assert split("# A\n\na\n  b  ", format="text") == [("Introduction", "# A\na\nb")]
+
+
+@pytest.mark.parametrize("text", ["", "\n \n", "== A ==\n== B =="])
+def test_a_document_without_text_has_no_sections(text: str) -> None:
+    assert split(text) == []
+
+
+def test_a_section_says_where_it_comes_from_and_keeps_its_id() -> None:
+    document = Document("doc", "Title", ARTICLE, "wikitext")
+    first, *rest = sections(document, levels=6, lead="Introduction")
+    assert (first.document, first.title) == ("doc", "Title")
+    again = [s.id for s in sections(document, levels=6, lead="Introduction")]
+    assert [first.id, *(s.id for s in rest)] == again
+    assert len(set(again)) == len(again)
+    shorter = Document("doc", "Title", ARTICLE.partition("== Music")[0], "wikitext")
+    assert [s.id for s in sections(shorter, levels=6, lead="Introduction")] == again[:-1]
+
+
+@pytest.mark.parametrize(
+    ("path", "select", "drop", "kept"),
+    [
+        ("Synopsis", (), (), True),
+        ("Synopsis", ("Synopsis",), (), True),
+        ("Synopsis/Act 1", ("Synopsis",), (), True),
+        ("Synopsis/Act 1/Scene 2", ("Synopsis",), (), True),
+        ("Music", ("Synopsis",), (), False),
+        ("Music/Synopsis", ("Synopsis",), (), False),
+        ("Synopsis of a kind", ("Synopsis",), (), False),
+        ("Synopsis of a kind", ("Synopsis*",), (), True),
+        ("Synopsis/Act 1", ("Synopsis/Act *",), (), True),
+        ("Synopsis", ("Synopsis/Act *",), (), False),
+        ("Synopsis/People", ("Synopsis/Act *",), (), False),
+        ("synopsis/act 1", ("SYNOPSIS/Act ?",), (), True),
+        ("Music", ("Synopsis", "Mus*"), (), True),
+        ("Synopsis/Act 1", ("Synopsis",), ("Synopsis/Act 1",), False),
+        ("Synopsis/Act 1/Scene 2", ("Synopsis",), ("Synopsis/Act 1",), False),
+        ("Synopsis/Act 2", ("Synopsis",), ("Synopsis/Act 1",), True),
+        ("Notes", (), ("Notes",), False),
+        ("Introduction", ("Synopsis",), (), False),
+    ],
+)
+def test_patterns_name_a_section_or_a_heading_above_it(
+    path: str, select: tuple[str, ...], drop: tuple[str, ...], *, kept: bool
+) -> None:
+    assert selected(tuple(path.split("/")), select, drop) is kept
