@@ -83,9 +83,11 @@ def run_hydra(function: Callable[[DictConfig], Any], arguments: Sequence[str]) -
 
     Plugins.instance().register(UserConf)
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # exceptions come here instead of being printed
-    aside = tempfile.TemporaryDirectory(prefix="ftbuild-sweep-") if {"-m", "--multirun"} & set(arguments) else None
-    elsewhere = [f"hydra.sweep.dir={aside.name}"] if aside else []  # a sweep leaves a multirun.yaml where it stands
-    saved, sys.argv = sys.argv, [sys.argv[0], *elsewhere, *arguments]
+    aside: tempfile.TemporaryDirectory[str] | None = None
+    if {"-m", "--multirun"} & set(arguments) and not any(a.startswith("hydra.sweep.dir=") for a in arguments):
+        aside = tempfile.TemporaryDirectory(prefix="ftbuild-sweep-")  # for the multirun.yaml that a sweep leaves behind
+        arguments = [*arguments, f"hydra.sweep.dir={aside.name}"]
+    saved, sys.argv = sys.argv, [sys.argv[0], *arguments]
     failed: list[Exception] = []
 
     def job(cfg: DictConfig) -> Any:

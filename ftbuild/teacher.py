@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from ftbuild.recipe import Provider
 
 
+_SEEDS_APART = 1_000_003  # so that the seeds of another attempt are not those of another sample
+
+
 @dataclass(frozen=True)
 class Request:
     """One request: to which endpoint, with which body, and which sample of it this is."""
@@ -103,9 +106,9 @@ class Teacher:
 
         usage: dict[str, int] = {}
         problem = ""
-        for _ in range(self._attempts):
+        for attempt in range(self._attempts):
             try:
-                text, finish, spent, refusal = await _send(client, request)
+                text, finish, spent, refusal = await _send(client, _again(request, attempt))
             except openai.APIConnectionError as error:
                 raise SourceError(
                     f"{client.base_url}: cannot be reached: {error.__cause__ or error}",
@@ -120,6 +123,13 @@ class Teacher:
                 return Reply(text, finish, usage)
             problem = problem or "nothing usable in the reply"
         return Reply(text, finish, usage, problem=f"{problem} ({self._attempts} attempts)")
+
+
+def _again(request: Request, attempt: int) -> Request:
+    """Return the request with another seed, if it has one: the same seed would only bring the same reply again."""
+    if not attempt or "seed" not in request.body:
+        return request
+    return Request(request.endpoint, {**request.body, "seed": request.body["seed"] + _SEEDS_APART * attempt}, request.sample)
 
 
 class _unwrapped:  # noqa: N801 - used like a function

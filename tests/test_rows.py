@@ -21,7 +21,8 @@ def formatter(name: str, values: dict[str, Any] | None = None, **changes: Any) -
 
 
 def opera(**changes: Any) -> Formatter:
-    return formatter("tutorial", {"subject": "the Opera Agrippina"}, **changes)
+    recipe = option("recipe", "agrippina")
+    return formatter("completion", recipe["vars"], **{**recipe["format"], **changes})
 
 
 def test_the_tutorial_s_row_is_reproduced_to_the_letter() -> None:
@@ -48,9 +49,8 @@ def test_a_question_without_a_place_takes_the_one_that_the_format_says() -> None
     assert "Section Music, subsection Music: \n" in asked.body("Who?", ("Music",))["prompt"]
 
 
-@pytest.mark.parametrize("format", ["tutorial", "completion"])
-def test_a_question_is_asked_with_the_very_prompt_of_its_row(format: str) -> None:
-    made = formatter(format, {"subject": "x"})
+@pytest.mark.parametrize("made", [opera(), formatter("completion")])
+def test_a_question_is_asked_with_the_very_prompt_of_its_row(made: Formatter) -> None:
     place = ("Synopsis", "Act 1")
     assert made.body("Who?", place) == {"prompt": made.row("Who?", "Nero", place)["prompt"], "stop": [made.format.stop]}
 

@@ -52,6 +52,12 @@ class Clause:
     words: Mapping[int, str]
     extra: str = ""
     extra_head: Token | None = None
+    other_verb: str = ""
+
+    @property
+    def lemma(self) -> str:
+        """The plain form of the verb."""
+        return self.other_verb or str(self.verb.lemma_)
 
     @property
     def passive(self) -> bool:
@@ -215,7 +221,7 @@ def _told(verb: Token, language: Language) -> bool:
 
 def _helpers(verb: Token) -> tuple[tuple[str, ...], tuple[str, ...]]:
     helpers = [t for t in verb.lefts if t.dep_ in ("aux", "auxpass") and t.tag_ != "TO"]
-    opens = helpers[0].i if helpers else -1
+    opens = helpers[0].i if helpers else max((t.i for t in verb.lefts if t.dep_ in SUBJECTS), default=-1)
     adverbs = tuple(
         "not" if t.text in ("n't", "n’t") else t.lower_
         for t in verb.children

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from ftbuild.grammar.clauses import Clause, clauses, text, tokens_of, turned
 from ftbuild.grammar.people import People
 from ftbuild.grammar.questions import Ask, questions
+from ftbuild.grammar.rewording import reworded
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc, Token
@@ -29,9 +30,10 @@ _ARGUMENTS = ("dobj", "dative", "attr", "oprd", "npadvmod")
 
 @dataclass(frozen=True)
 class Gap:
-    """Something that a statement tells: how to ask for it, the answer, the whole statement, the sentence it is from."""
+    """Something that a statement tells: how to ask for it, also in other words, the answer, the whole statement, the sentence it is from."""
 
     questions: tuple[str, ...]
+    reworded: tuple[str, ...]
     answer: str
     whole: str
     sentence: str
@@ -48,7 +50,9 @@ def gaps(docs: Iterable[Doc], people: People) -> Iterator[list[Gap]]:
                 continue
             for ask in asks(clause, people):
                 asked = tuple(dict.fromkeys(questions(clause, ask, people.language)))
-                gap = Gap(asked, ask.answer, _capital(clause.statement) + ".", clause.sentence)
+                other = reworded(clause, people.language, len(found))
+                varied = tuple(q for q in questions(other, ask, people.language) if q not in asked) if other else ()
+                gap = Gap(asked, varied, ask.answer, _capital(clause.statement) + ".", clause.sentence)
                 if asked and _tells(ask) and (key := (asked[0], gap.answer)) not in seen:
                     seen.add(key)
                     found.append(gap)

@@ -27,6 +27,7 @@ class Language:
     states: tuple[str, ...] = ()
     factive: tuple[str, ...] = ()
     irregular: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    synonyms: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
 
     @cached_property
     def person_nouns(self) -> frozenset[str]:

@@ -131,8 +131,11 @@ class People:
         object_ = pronoun.dep_ in ("dobj", "pobj", "dative")
         near = [t for t in reversed(seen) if not (object_ and t in own) and pronoun not in t.subtree]
         fitting = [t for t in near if self._may_be(t, pronoun)]
-        if fitting:  # one that the text calls he (or she) elsewhere comes before one of whom it says nothing
-            return self._full(next((t for t in fitting if self.gender[t.text]), fitting[0]), word)
+        here = [t for t in fitting if t in own or (t.doc is pronoun.doc and t.sent == pronoun.sent and t.dep_ in SUBJECTS)]
+        sure = [t for t in fitting if self.gender[t.text]]
+        for choice in (here, sure, fitting):  # who is spoken of just here; who is called so elsewhere; anybody it may be
+            if choice:
+                return self._full(choice[0], word)
         if pronoun.dep_ == "poss":
             return next((meant[t.i] for t in sorted(own, key=lambda t: -t.i) if t.i in meant), "")
         return ""

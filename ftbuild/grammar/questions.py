@@ -64,7 +64,7 @@ def _of_subject(clause: Clause, ask: Ask, language: Language) -> Iterator[list[s
         told = text(tuple(t for t in clause.after if t.i in own), clause.words)
         kept = tuple(t for t in clause.after if t.i not in own and not _in_clause(t, clause))
         if told:
-            done = participle(clause.verb.lemma_, language)
+            done = participle(clause.lemma, language)
             yield ["by whom" if ask.kind == "person" else "by what", be, told, done, text(kept, clause.words)]
 
 
@@ -73,11 +73,11 @@ def _agreeing(clause: Clause) -> list[str]:
     if clause.helpers:
         first, *others = clause.helpers
         return [_SINGULAR.get(first, first), *clause.adverbs, *others, clause.told]
-    if clause.verb.lemma_ == "be":
+    if clause.lemma == "be":
         return [clause.told, *clause.adverbs]
     verb = (
-        third_person(clause.verb.lemma_)
-        if clause.verb.tag_ == "VBP" and clause.verb.text.lower() == clause.told
+        third_person(clause.lemma)
+        if clause.verb.tag_ == "VBP" and not clause.extra
         else clause.told
     )
     return [*clause.adverbs, _SINGULAR.get(verb, verb)]
@@ -101,10 +101,10 @@ def _of_rest(clause: Clause, ask: Ask, language: Language) -> Iterator[list[str]
             yield ["how many", _counted(ask, clause), *middle, rest, lead]
         elif ask.role == "object" and ask.kind == "quality":
             yield [
-                "how" if clause.verb.lemma_ in ("feel", "look", "sound", "seem") else "what",
+                "how" if clause.lemma in ("feel", "look", "sound", "seem") else "what",
                 *middle,
                 rest,
-                *(["like"] if clause.verb.lemma_ == "be" else []),
+                *(["like"] if clause.lemma == "be" else []),
                 lead,
             ]
         else:
@@ -128,10 +128,10 @@ def _opened(clause: Clause) -> tuple[str, list[str]]:
     if clause.helpers:
         first, *others = clause.helpers
         return first, [*clause.adverbs, *others, clause.told]
-    if clause.verb.lemma_ == "be":
+    if clause.lemma == "be":
         return clause.told, list(clause.adverbs)
     helper = "did" if clause.past else "do" if clause.verb.tag_ == "VBP" else "does"
-    return helper, [*clause.adverbs, clause.verb.lemma_]
+    return helper, [*clause.adverbs, clause.lemma]
 
 
 def _rests(clause: Clause, ask: Ask, language: Language) -> Iterator[str]:

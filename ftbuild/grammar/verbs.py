@@ -28,6 +28,23 @@ def third_person(lemma: str) -> str:
     return lemma + ("es" if lemma.endswith(("s", "sh", "ch", "x", "z", "o")) else "s")
 
 
+def inflected(lemma: str, tag: str, language: Language) -> str:
+    """Return the form of a verb, or of the first word of a phrase such as `look for`, that a Penn Treebank tag names."""
+    verb, _, rest = lemma.partition(" ")
+    match tag:
+        case "VBZ":
+            form = third_person(verb)
+        case "VBD":
+            form = past(verb, language)
+        case "VBN":
+            form = participle(verb, language)
+        case "VBG":
+            form = (verb[:-1] if verb.endswith("e") else verb) + "ing"
+        case _:
+            form = verb
+    return f"{form} {rest}".strip()
+
+
 def _form(lemma: str, language: Language, which: int) -> str:
     if lemma in language.irregular:
         return language.irregular[lemma][which]

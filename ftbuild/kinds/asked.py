@@ -23,9 +23,9 @@ def parser(recipe: Recipe) -> dict[str, str]:
 
 @KINDS("questions", depends=parser)
 def questions(
-    sections: Sequence[Section], language: Language, *, most: int = 2, answer: Literal["part", "statement"] = "part"
+    sections: Sequence[Section], language: Language, *, most: int = 2, reworded: int = 1, answer: Literal["part", "statement"] = "part"
 ) -> Iterator[Pair]:
-    """Ask for every part of every statement, in up to `most` wordings.
+    """Ask for every part of every statement, in up to `most` wordings of the text's own and up to `reworded` in other words.
 
     The answer is the part that was asked for, or the whole statement with its pronouns filled in.  ConfigError if no parser
     for the language is installed.
@@ -43,5 +43,5 @@ def questions(
         for (section, _), found in zip(told, gaps(docs, People.of(docs, language)), strict=True):
             for gap in found:
                 origin = Origin(document, section.path, passage=gap.sentence)
-                for question in gap.questions[:most]:
+                for question in (*gap.questions[:most], *gap.reworded[:reworded]):
                     yield Pair("", question, gap.answer if answer == "part" else gap.whole, origin)
