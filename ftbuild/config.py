@@ -14,6 +14,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from ftbuild.recipe import Recipe
-    from ftbuild.verbs import Build
+    from ftbuild.store import Store
 
 _PLAIN_OVERRIDE = re.compile(r"^(?P<key>[A-Za-z_][\w.@/-]*)=")
 _SECRET = re.compile(r"(?i)(^|[+._{,])\s*(api_?key|token|secret|password)\s*[=:]\s*\S|\bsk-[\w-]{16,}")
@@ -77,11 +78,13 @@ def run_hydra(function: Callable[[DictConfig], Any], arguments: Sequence[str]) -
     import yaml
     from hydra.core.plugins import Plugins
     from hydra.errors import HydraException
+    from hydra.plugins.search_path_plugin import SearchPathPlugin
     from omegaconf.errors import OmegaConfBaseException
 
     from ftbuild.searchpath import UserConf
 
-    Plugins.instance().register(UserConf)
+    if UserConf not in Plugins.instance().discover(SearchPathPlugin):
+        Plugins.instance().register(UserConf)
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # exceptions come here instead of being printed
     aside: tempfile.TemporaryDirectory[str] | None = None
     if {"-m", "--multirun"} & set(arguments) and not any(a.startswith("hydra.sweep.dir=") for a in arguments):
@@ -185,10 +188,18 @@ def shipped(path: Path) -> bool:
     return paths.SHIPPED_CONF in path.parents
 
 
+@dataclass(frozen=True)
+class Build:
+    """A recipe, where its results go, and where everything is kept."""
+
+    recipe: Recipe
+    store: Store
+    folder: Path
+
+
 def build_from(cfg: DictConfig) -> Build:
     """Return the composed configuration as a build: the checked recipe, and where its results and its store lie."""
     from ftbuild.store import Store
-    from ftbuild.verbs import Build
 
     recipe = recipe_from(cfg)
     return Build(recipe, Store(Path(str(cfg.store))), Path(str(cfg.builds)) / recipe.name)

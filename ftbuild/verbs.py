@@ -7,29 +7,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftbuild.console import Console, seconds
 from ftbuild.errors import ConfigError
-from ftbuild.store import Store, read_json
+from ftbuild.store import read_json
 
 if TYPE_CHECKING:
     from ftbuild.cli import Arguments
-    from ftbuild.recipe import Recipe
+    from ftbuild.config import Build
     from ftbuild.store import Action
 
 Ended = tuple[int, float | None]
-
-
-@dataclass(frozen=True)
-class Build:
-    """A recipe, where its results go, and where everything is kept."""
-
-    recipe: Recipe
-    store: Store
-    folder: Path
 
 
 def build(build: Build, arguments: Arguments, console: Console) -> Ended:

@@ -35,7 +35,7 @@ def cleaned(text: str, name: str = "wikitext") -> str:
 
 
 def compose(*overrides: str) -> Recipe:
-    """Return a recipe composed and checked as the command line does it: `compose("recipe=agrippina", "train.epochs=2")`."""
+    """Return a recipe, composed and checked as on the command line: `compose("recipe=agrippina", "train.epochs=2")`."""
     from ftbuild import config
 
     made: list[Recipe] = []

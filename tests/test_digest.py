@@ -1,4 +1,4 @@
-"""Digests: what is the same has the same one, what differs in type or shape has another, and what has no part is left out."""
+"""Digests: the same for what is the same, another for what differs in type or shape; what has no part is left out."""
 
 from __future__ import annotations
 
@@ -110,9 +110,10 @@ def test_what_differs_only_in_order_or_in_aside_fields_has_the_same_digest(one: 
 
 
 def test_a_digest_is_the_same_in_every_process() -> None:
-    assert digest({"b": [1, True, None], "a": 0.5}) == hashlib.sha256(
-        b"m47:s1:af20:0x1.0000000000000p-1s1:bl11:i1:1b1:1n0:"
-    ).hexdigest()
+    assert (
+        digest({"b": [1, True, None], "a": 0.5})
+        == hashlib.sha256(b"m47:s1:af20:0x1.0000000000000p-1s1:bl11:i1:1b1:1n0:").hexdigest()
+    )
 
 
 @pytest.mark.parametrize("value", [{1}, object(), Path("x"), Point, [object()], {"a": {2}}])

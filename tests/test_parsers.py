@@ -1,4 +1,4 @@
-"""Reply parsers: pairs out of whatever a teacher wraps them in; what is not used is kept with its line and the reason."""
+"""Reply parsers: pairs out of whatever a teacher wraps them in; what is not used is kept, with its line and why."""
 
 from __future__ import annotations
 
@@ -143,9 +143,8 @@ def test_line_breaks_and_quotes_inside_texts_are_kept() -> None:
 
 
 def test_braces_inside_texts_are_text() -> None:
-    assert found('{"prompt": "What is {x}?", "completion": "a set } of { braces"}') == [
-        ("What is {x}?", "a set } of { braces")
-    ]
+    reply = '{"prompt": "What is {x}?", "completion": "a set } of { braces"}'
+    assert found(reply) == [("What is {x}?", "a set } of { braces")]
 
 
 @pytest.mark.parametrize("reply", ["", "\n\n", "[]", "```json\n```", "[\n]\n"])

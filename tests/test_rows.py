@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -127,6 +128,6 @@ def test_an_unknown_variable_is_an_error_that_names_the_key_and_what_there_is() 
         ({"stop": ""}, "separator: a completion row needs a separator and a stop token"),
     ],
 )
-def test_a_format_that_cannot_work_is_refused(changes: dict[str, str], message: str) -> None:
+def test_a_format_that_cannot_work_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Format(**{"kind": "completion", "prompt": "{{ question }}", "separator": "#", "stop": "!", **changes})
+        replace(Format("completion", "{{ question }}", separator="#", stop="!"), **changes)

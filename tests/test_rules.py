@@ -169,7 +169,12 @@ def test_regex_replaces_every_match(params: dict[str, str], given: str, expected
 
 
 @pytest.mark.parametrize(
-    "params", [{"pattern": "("}, {"pattern": "a", "replace": r"\3"}, {"pattern": "a", "flags": "q"}]
+    "params",
+    [
+        {"pattern": "("},
+        {"pattern": "a", "replace": r"\3"},
+        {"pattern": "a", "flags": "q"},
+    ],
 )
 def test_regex_says_what_is_wrong_with_an_expression(params: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match=r"the regex rule .* does not work"):
@@ -259,15 +264,16 @@ comment -->
 | image = [[File:Quill.jpg|200px|The [[harbour|old {{nowrap|harbour}}]]]]
 | population = {{formatnum:{{#if:{{{pop|}}}|1|2}}}}
 }}
-[[Image:Q.png|thumb|left|alt=A [[map]] of Quill|The '''town''' in [[1700|'''1700''']]<ref name=m>A [[map]], {{cite|x}}.</ref>]]
-'''''Quill''''' ({{lang|fr|''Quille''}}; {{IPA|kwɪl}}) is a ''town'' on the [[River Inky|Inky]],<ref name="a" /><ref
-name="b">See {{cite web|url=https://example.org/?a=1|title=A [[Title|T]]|quote=a &lt; b}}, p.&nbsp;3.</ref> founded in {{circa|1200}}.
+[[Image:Q.png|thumb|alt=A [[map]]|The '''town''' in [[1700|'''1700''']]<ref name=m>A [[map]], {{cite|x}}.</ref>]]
+'''''Quill''''' ({{lang|fr|''Quille''}}; {{IPA|kwil}}) is a ''town'' on the [[River Inky|Inky]],<ref name="a" /><ref
+name="b">See {{cite web|url=https://e.org/?a=1|title=A [[Title|T]]|q=a &lt; b}}, p.&nbsp;3</ref> founded in {{circa|9}}.
 
 It has 3&nbsp;000 people &ndash; &ldquo;inksters&rdquo; &mdash; and [[bridge]]s.{{efn|Two of them {{sic|moveable}}.}}
 __TOC__ __NOEDITSECTION__
 == History == <!-- sources? -->
 === ''Early'' times ===
-The [https://example.org/mill mill] is named by [[John of Quill|John, called ''the [[Blot]]'']], in his ''[[Annals (Quill)|Annals]]''.<ref group="note">Or '''not'''.</ref>
+The [https://e.org/mill mill] is named by [[John of Quill|John, called ''the [[Blot]]'']], in his
+''[[Annals (Quill)|Annals]]''.<ref group="note">Or '''not'''.</ref>
 <blockquote>Ink is ''thicker'' than water.<ref>Proverb</ref></blockquote>
 * a list with a [[wikt:word|word]]
 ** a deeper ''item''
@@ -310,7 +316,7 @@ def test_a_nasty_article_comes_out_as_running_text() -> None:
     assert text.startswith("Quill (Quille) is a town on the Inky, founded in.")
     for kept in (
         "It has 3 000 people – “inksters” — and bridges.",
-        "The mill is named by John, called the Blot, in his Annals.",
+        "The mill is named by John, called the Blot, in his\nAnnals.",
         "a list with a word",
         "an indented remark in two lines",
         "small bold H2O",
@@ -318,7 +324,19 @@ def test_a_nasty_article_comes_out_as_running_text() -> None:
         "People's names aren't long.",
     ):
         assert kept in text
-    for gone in ("comment", "Short", "Infobox", "harbour", "cite", "Mayors", "inner", "caption", "thicker", "Elsewhere", "de:"):
+    for gone in (
+        "comment",
+        "Short",
+        "Infobox",
+        "harbour",
+        "cite",
+        "Mayors",
+        "inner",
+        "caption",
+        "thicker",
+        "Elsewhere",
+        "de:",
+    ):
         assert gone not in text
 
 

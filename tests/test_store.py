@@ -1,4 +1,4 @@
-"""The store: results appear whole or not at all, are found by their key, and are missed when they were tampered with."""
+"""The store: results appear whole or not at all, are found by their key, and not found once tampered with."""
 
 from __future__ import annotations
 
@@ -118,10 +118,15 @@ def test_a_workspace_is_empty_and_gone_afterwards(store: Store) -> None:
 
 
 def test_a_workspace_is_gone_after_an_error_and_nothing_is_published(store: Store) -> None:
-    with pytest.raises(KeyboardInterrupt), store.workspace() as folder:
-        (folder / "half").write_text("x", encoding="utf-8")
-        raise KeyboardInterrupt
-    assert not folder.exists()
+    def work() -> None:
+        with store.workspace() as folder:
+            (folder / "half").write_text("x", encoding="utf-8")
+            assert everything(store) != []
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert list((store.root / "tmp").iterdir()) == []
     assert everything(store) == []
 
 

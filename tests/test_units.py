@@ -51,7 +51,7 @@ def test_every_unit_that_a_template_may_name_is_one_of_its_own(kind: str) -> Non
     [
         ("en", "One.  Two!\nThree?\n\n", ["One.", "Two!", "Three?"]),
         ("en", "It cost $3.50 in 1709. Cheap, e.g. for a duke.", ["It cost $3.50 in 1709.", "Cheap, e.g. for a duke."]),
-        ("zh", "他来了。他看见了！", ["他来了。", "他看见了！"]),
+        ("zh", "他来了。他看见了。", ["他来了。", "他看见了。"]),
         ("en", "", []),
     ],
 )

@@ -78,8 +78,10 @@ class Clause:
 
 
 def clauses(doc: Doc, people: People, words: Mapping[int, str]) -> Iterator[Clause]:
-    """Yield the statements of a paragraph that can stand by themselves, given what its pronouns mean."""
+    """Yield the statements that can stand by themselves, given what pronouns mean.  A question states nothing."""
     for sentence in doc.sents:
+        if sentence.text.rstrip('"”’ ').endswith("?"):
+            continue
         for token in sentence:
             if token.pos_ in ("VERB", "AUX") and (clause := _clause(token, people, words)) and len(clause.after) <= _LONGEST:
                 yield clause
@@ -149,18 +151,21 @@ def _clause(verb: Token, people: People, words: Mapping[int, str]) -> Clause | N
             else ("are" if subject.tag_ in ("NNS", "NNPS") else "is",)
         )
     before, after = _around(verb, subject if not given else None)
+    object_ = _missing_object(verb)
+    if object_ is not None:
+        before = tuple(t for t in before if t.tag_ not in ("WDT", "WP"))
     if any(t.tag_ == "WP$" for t in subject.subtree):
         return None
     if verb.dep_ in ("relcl", "acl") and any(t.tag_ in ("WDT", "WP", "WP$", "WRB") for t in (*before, *after)):
         return None
-    who = people.is_person(subject) or (
-        subject.i in words and subject.lower_ in (*people.language.masculine, *people.language.feminine)
-    )
+    attribute = next((t for t in verb.rights if t.dep_ == "attr"), None) if verb.lemma_ == "be" else None
+    who = any(people.is_person(t) for t in (subject, attribute) if t is not None) or (subject.i in words and people.means_person(words[subject.i]))
     name = _subject_text(subject, words, given=given)
     own = {subject.text, name, words.get(subject.i, name)}
     words = {i: w for i, w in words.items() if verb.doc[i].tag_ != "PRP$" or w not in own or verb.doc[i] in subject.subtree}
     past_ = verb.tag_ == "VBD"
-    return Clause(verb, subject, name, who, past_, helpers, adverbs, verb.text.lower(), before, after, words)
+    extra = _subject_text(object_, words, given=True) if object_ is not None else ""
+    return Clause(verb, subject, name, who, past_, helpers, adverbs, verb.text.lower(), before, after, words, extra, object_)
 
 
 def _subject_text(subject: Token, words: Mapping[int, str], *, given: bool) -> str:
@@ -180,7 +185,7 @@ def _subject(verb: Token, people: People) -> tuple[Token, bool] | None:
     if own is not None and own.tag_ in ("WP", "WDT"):
         if verb.dep_ != "relcl":
             return None
-        head = _antecedent(verb, verb.head)
+        head = _meant(_antecedent(verb, verb.head))
         return (head.head if head.dep_ == "appos" and head.head.pos_ == "PROPN" else head), True
     if own is not None:
         return own, False
@@ -190,6 +195,21 @@ def _subject(verb: Token, people: People) -> tuple[Token, bool] | None:
     if verb.dep_ == "acl" and verb.tag_ == "VBN":
         return verb.head, True
     return None
+
+
+def _meant(noun: Token) -> Token:
+    """Return who or what a described noun turns out to be: `the man who saved him is Otho` is about Otho."""
+    if noun.dep_ == "nsubj" and noun.head.lemma_ == "be":
+        return next((t for t in noun.head.rights if t.dep_ == "attr" and t.pos_ in ("NOUN", "PROPN")), noun)
+    return noun
+
+
+def _missing_object(verb: Token) -> Token | None:
+    """Return what a relative clause is about, if that is the verb's object: `the reward that he promised`."""
+    if verb.dep_ != "relcl" or verb.head.pos_ not in ("NOUN", "PROPN"):
+        return None
+    pronoun = next((t for t in verb.lefts if t.tag_ in ("WDT", "WP") and t.dep_ == "dobj"), None)
+    return _meant(_antecedent(verb, verb.head)) if pronoun is not None else None
 
 
 def _antecedent(verb: Token, noun: Token) -> Token:

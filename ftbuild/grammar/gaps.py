@@ -44,7 +44,7 @@ def gaps(docs: Iterable[Doc], people: People) -> Iterator[list[Gap]]:
     seen: set[tuple[str, ...]] = set()
     docs = list(docs)
     for doc, words in zip(docs, people.meanings(docs), strict=True):
-        found = []
+        found: list[Gap] = []
         for clause in _statements(doc, people, words):
             if _unclear(clause.after, clause, people) or _unclear(clause.before, clause, people):
                 continue
@@ -68,7 +68,8 @@ def _statements(doc: Doc, people: People, words: Mapping[int, str]) -> Iterator[
 
 def asks(clause: Clause, people: People) -> Iterator[Ask]:
     """Yield what a statement tells that can be asked for: its subject, then what stands behind and before the verb."""
-    if clause.after or clause.extra or clause.before or clause.passive:
+    says = clause.lemma == "be" and any(t.dep_ in ("ccomp", "xcomp") for t in clause.verb.rights)
+    if not says and (clause.after or clause.extra or clause.before or clause.passive):
         yield Ask("subject", "person" if clause.who else "thing", clause.subject)
     if clause.extra and clause.extra_head is not None:
         kind = "person" if people.is_person(clause.extra_head) and clause.told else "thing"
@@ -102,6 +103,9 @@ def _of_verb(verb: Token, clause: Clause, people: People) -> Iterator[Ask]:  # n
             yield from _preposition(child, own, clause, people)
         elif child.dep_ in ("xcomp", "advcl") and any(t.tag_ == "TO" for t in child.lefts):
             marked = tuple(t for t in own if t.i > next(t.i for t in child.lefts if t.tag_ == "TO"))
+            if verb.lemma_ == "be":  # her plan is to leave
+                yield Ask("object", "thing", text(own, words), own)
+                continue
             yield Ask("action", "action", text(marked, words), own)
             if child.dep_ == "advcl":
                 yield Ask("reason", "reason", text(own, words), own)

@@ -63,12 +63,13 @@ class People:
         if self.is_name(token):
             return token.text in self.persons or token.text.lower().removesuffix("s") in self.language.person_nouns
         if token.pos_ == "PRON":
-            return token.lower_ in (*self.language.masculine, *self.language.feminine) or token.lower_ in (
-                "who",
-                "everyone",
-                "nobody",
-            )
+            return token.lower_ in {*self.language.masculine, *self.language.feminine, "who", *self.language.person_nouns}
         return token.lemma_.lower() in self.language.person_nouns
+
+    def means_person(self, meaning: str) -> bool:
+        """Say whether what a pronoun stands for is a person or persons: `Anna and Otto`, `the two freedmen`."""
+        *_, last = meaning.partition(" of ")[0].split() or [""]
+        return last in self.persons or {last.lower(), last.lower().removesuffix("s")} & self.language.person_nouns != set()
 
     def _acts(self, token: Token) -> bool:
         if any(t.lower_ == "the" for t in token.lefts) or token.ent_type_ in ("DATE", "WORK_OF_ART", "PRODUCT"):
@@ -129,7 +130,8 @@ class People:
         word = pronoun.lower_
         own = {t for verb in pronoun.ancestors if verb.pos_ in ("VERB", "AUX") for t in verb.lefts if t.dep_ in SUBJECTS}
         object_ = pronoun.dep_ in ("dobj", "pobj", "dative")
-        near = [t for t in reversed(seen) if not (object_ and t in own) and pronoun not in t.subtree]
+        beside = {t.text for t in pronoun.head.children if t.dep_ in ("dobj", "dative")} if pronoun.dep_ in SUBJECTS else set()
+        near = [t for t in reversed(seen) if not (object_ and t in own) and pronoun not in t.subtree and t.text not in beside]
         fitting = [t for t in near if self._may_be(t, pronoun)]
         here = [t for t in fitting if t in own or (t.doc is pronoun.doc and t.sent == pronoun.sent and t.dep_ in SUBJECTS)]
         sure = [t for t in fitting if self.gender[t.text]]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ftbuild.grammar.clauses import Clause, text
-from ftbuild.grammar.verbs import participle, third_person
+from ftbuild.grammar.verbs import inflected, participle
 
 if TYPE_CHECKING:
     from spacy.tokens import Token
@@ -50,15 +50,17 @@ def questions(clause: Clause, ask: Ask, language: Language) -> Iterator[str]:
 
 def _of_subject(clause: Clause, ask: Ask, language: Language) -> Iterator[list[str]]:
     who = "who" if ask.kind == "person" else "what"
-    group = _agreeing(clause)
+    group = _agreeing(clause, language)
     before = text(clause.before, clause.words)
     for rest in _rests(clause, ask, language):
         yield [who, *group, clause.extra, rest, before]
         before = ""
     relations = {t.dep_: t for t in clause.verb.children if t.i > clause.verb.i}
     target = None if relations.keys() & {"ccomp", "xcomp", "dative"} else relations.get("dobj")
-    if target is not None and clause.told and not clause.helpers and clause.verb.tag_ in ("VBZ", "VBD", "VBP"):
-        many = target.tag_ in ("NNS", "NNPS") or any(t.dep_ == "conj" for t in target.children)
+    simple = not clause.helpers and " " not in clause.lemma
+    if target is not None and clause.told and simple and clause.verb.tag_ in ("VBZ", "VBD", "VBP"):
+        plural = target.tag_ in ("NNS", "NNPS") or target.lower_ in language.plural
+        many = plural or any(t.dep_ == "conj" for t in target.children)
         be = ("were" if many else "was") if clause.verb.tag_ == "VBD" else ("are" if many else "is")
         own = {t.i for t in target.subtree}
         told = text(tuple(t for t in clause.after if t.i in own), clause.words)
@@ -68,18 +70,15 @@ def _of_subject(clause: Clause, ask: Ask, language: Language) -> Iterator[list[s
             yield ["by whom" if ask.kind == "person" else "by what", be, told, done, text(kept, clause.words)]
 
 
-def _agreeing(clause: Clause) -> list[str]:
+def _agreeing(clause: Clause, language: Language) -> list[str]:
     """Return the verb group as it follows `who`."""
     if clause.helpers:
         first, *others = clause.helpers
         return [_SINGULAR.get(first, first), *clause.adverbs, *others, clause.told]
     if clause.lemma == "be":
         return [clause.told, *clause.adverbs]
-    verb = (
-        third_person(clause.lemma)
-        if clause.verb.tag_ == "VBP" and not clause.extra
-        else clause.told
-    )
+    many = clause.verb.tag_ == "VBP" and not clause.extra
+    verb = inflected(clause.lemma, "VBZ", language) if many else clause.told
     return [*clause.adverbs, _SINGULAR.get(verb, verb)]
 
 

@@ -29,6 +29,7 @@ def reworded(clause: Clause, language: Language, turn: int) -> Clause | None:
     particle = next((t for t in clause.verb.children if t.dep_ == "prt"), None)
     after = clause.after
     choices = verbs.get(f"{clause.lemma} {particle.lower_}", ()) if particle is not None else verbs.get(clause.lemma, ())
+    choices = tuple(c for c in choices if _fits(c, clause))
     if clause.told and choices:
         other = choices[turn % len(choices)]
         if particle is not None:
@@ -36,6 +37,12 @@ def reworded(clause: Clause, language: Language, turn: int) -> Clause | None:
         tag = "VBD" if clause.past and not clause.helpers else clause.verb.tag_
         return replace(clause, other_verb=other, told=inflected(other, tag, language), after=after, words=words)
     return replace(clause, words=words) if words != clause.words else None
+
+
+def _fits(other: str, clause: Clause) -> bool:
+    """Say whether a phrase can stand for the verb: not `be in love with` after a helper, not `wish for` before `to marry`."""
+    first, _, rest = other.partition(" ")
+    return not rest or (not (clause.helpers and first == "be") and all(t.dep_ != "xcomp" for t in clause.verb.children))
 
 
 def _forms(nouns: dict[str, tuple[str, ...]]) -> set[str]:

@@ -6,7 +6,9 @@ import re
 
 from ftbuild.grammar.language import Language
 
-_PREFIXED = re.compile("(over|under|re|mis|out|fore|with|up)(.{3,})")
+_SHORT = re.compile("^(?:[^aeiou]*|qu)[aeiou][bdgmnprt]$")
+"""Verbs of one short syllable, whose last letter is doubled: `stop`, `beg`, `quit`."""
+_PREFIXED = re.compile("(over|under|re|mis|out|fore|with|up)(.{2,})")
 
 
 def participle(lemma: str, language: Language) -> str:
@@ -39,10 +41,19 @@ def inflected(lemma: str, tag: str, language: Language) -> str:
         case "VBN":
             form = participle(verb, language)
         case "VBG":
-            form = (verb[:-1] if verb.endswith("e") else verb) + "ing"
+            form = _gerund(verb)
         case _:
             form = verb
     return f"{form} {rest}".strip()
+
+
+def _gerund(verb: str) -> str:
+    """`hide` → `hiding`, `see` → `seeing`, `lie` → `lying`, `get` → `getting`."""
+    if verb.endswith("ie"):
+        return verb[:-2] + "ying"
+    if verb.endswith("e") and not verb.endswith(("ee", "ye", "oe")) and verb != "be":
+        return verb[:-1] + "ing"
+    return verb + verb[-1] + "ing" if _SHORT.search(verb) else verb + "ing"
 
 
 def _form(lemma: str, language: Language, which: int) -> str:
@@ -54,6 +65,6 @@ def _form(lemma: str, language: Language, which: int) -> str:
         return lemma + "d"
     if re.search("[^aeiou]y$", lemma):
         return lemma[:-1] + "ied"
-    if re.search("^[^aeiou]*[aeiou][bdgmnprt]$", lemma):
+    if _SHORT.search(lemma):
         return lemma + lemma[-1] + "ed"
     return lemma + "ed"

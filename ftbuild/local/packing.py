@@ -111,5 +111,5 @@ def batch(trees: Sequence[Tree], dtype: torch.dtype) -> Batch:
         sources += [n * width + pack.parents[i] for i in learned]
         targets += [pack.tokens[i] for i in learned]
         weights += [pack.weights[i] for i in learned]
-    where = (torch.tensor(numbers, dtype=torch.long) for numbers in (sources, targets))
-    return Batch(tokens, positions, mask, *where, torch.tensor(weights, dtype=torch.float))
+    nodes, words = torch.tensor(sources, dtype=torch.long), torch.tensor(targets, dtype=torch.long)
+    return Batch(tokens, positions, mask, nodes, words, torch.tensor(weights, dtype=torch.float))

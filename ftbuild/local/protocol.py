@@ -98,6 +98,7 @@ class JobRequest(BaseModel):
             "learning_rate_multiplier": ("learning_rate_multiplier", float, 1e-6, 1e3),
             "lora_rank": ("lora_rank", int, 1, 1024),
             "weight_decay": ("weight_decay", float, 0, 10),
+            "noise": ("noise", float, 0, 1000),
             "method": ("method", str, None, None),
         }
         settings: dict[str, Any] = {}

@@ -29,9 +29,15 @@ if TYPE_CHECKING:
     import torch
 
 
+_TOGETHER = 24  # parameters that the optimizer takes on at once
+
+
 @dataclass(frozen=True)
 class Hyperparameters:
-    """How to train.  `batch_size` is in rows, `learning_rate` the highest of a cosine that ends at a tenth of it."""
+    """How to train.
+
+    `batch_size` is in rows, `learning_rate` the highest of a cosine that ends at a tenth of it, `noise` the alpha of NEFTune.
+    """
 
     epochs: int = 3
     batch_size: int = 32
@@ -40,6 +46,7 @@ class Hyperparameters:
     lora_rank: int = 32
     warmup: float = 0.05
     weight_decay: float = 0.0
+    noise: float = 0.0
     seed: int = 7
     pack_tokens: int = 512
 
@@ -92,7 +99,7 @@ def train(folder: Path, stop: threading.Event) -> int:
     if job.get("threads"):
         torch.set_num_threads(job["threads"])
     _say({"type": "message", "message": f"loading {job['base_model']}"}, stop)
-    model, tokenizer = read(job["weights"] or weights_folder(job["base_model"], cache), cache, torch.float32)
+    model, tokenizer = read(job["weights"] or weights_folder(job["base_model"], cache), cache, fast_dtype())
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if settings.method == "lora":
         model = _with_adapter(model, settings)
@@ -161,10 +168,11 @@ class Run:
 
         self.model, self.rows, self.settings, self.device, self.dtype = model, rows, settings, device, dtype
         self.step = 0
-        exact = [p.detach().clone().to(device) for p in model.parameters() if p.requires_grad]
-        self._weights = [torch.nn.Parameter(p) for p in exact]
+        self._row_tokens = max(1.0, sum(len(r.tokens) for r in rows) / max(1, len(rows)))
         model.to(device, dtype)
         self._computed = [p for p in model.parameters() if p.requires_grad]
+        self._exact = dtype == torch.float32  # the model's own parameters are the optimizer's
+        self._weights = self._computed if self._exact else [torch.nn.Parameter(p.detach().float()) for p in self._computed]
         self._optimizer = torch.optim.AdamW(
             self._weights, lr=settings.learning_rate, betas=(0.9, 0.95), weight_decay=settings.weight_decay, fused=True
         )
@@ -199,17 +207,29 @@ class Run:
         rate = self._rate()
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        laid = batch(packs(rows, most_tokens=self.settings.pack_tokens), self.dtype)
-        loss, right = self._loss(laid)
-        loss.backward()  # type: ignore[no-untyped-call]
-        for weight, computed in zip(self._weights, self._computed, strict=True):
-            weight.grad, computed.grad = computed.grad.float(), None
-        torch.nn.utils.clip_grad_norm_(self._weights, 1.0)
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
-        self._compute_with_weights()
+        torch.manual_seed(self.settings.seed + self.step)  # a run that was stopped goes on with the noise it would have had
+        laid = [batch([pack], self.dtype) for pack in packs(rows, most_tokens=self.settings.pack_tokens)]
+        learned = sum(float(one.weights.sum()) for one in laid)
+        loss = right = 0.0
+        for one in laid:  # one after the other: what is held for the backward pass is what takes the memory
+            part, hits = self._loss(one)
+            (part / learned).backward()  # type: ignore[no-untyped-call]
+            loss, right = loss + float(part.detach()) / learned, right + hits / learned
+        torch.nn.utils.clip_grad_norm_(self._computed, 1.0)
+        self._update()
         self.step += 1
-        return {"step": self.step, "train_loss": float(loss.detach()), "train_accuracy": right, "learning_rate": rate}
+        return {"step": self.step, "train_loss": loss, "train_accuracy": right, "learning_rate": rate}
+
+    def _update(self) -> None:
+        """Take the optimizer's step, a few parameters at a time, so that their gradients in 32 bits need little memory."""
+        for start in range(0, len(self._weights), len(self._weights) if self._exact else _TOGETHER):
+            if not self._exact:
+                several = slice(start, start + _TOGETHER)
+                for weight, computed in zip(self._weights[several], self._computed[several], strict=True):
+                    weight.grad, computed.grad = computed.grad.float(), None
+            self._optimizer.step()
+            self._optimizer.zero_grad(set_to_none=True)
+        self._compute_with_weights()
 
     def _compute_with_weights(self) -> None:
         """Bring the model's own parameters up to the optimizer's."""
@@ -220,12 +240,12 @@ class Run:
                 computed.copy_(weight)
 
     def _loss(self, laid: Batch) -> tuple[torch.Tensor, float]:
-        """Return the mean loss over the learned tokens, and the share of them that the model had right."""
+        """Return the weighted sum of the losses of the learned tokens, and of those that the model had right."""
         import torch
 
         to = self.device
         hidden = self.model.get_decoder()(
-            input_ids=laid.tokens.to(to),
+            inputs_embeds=self._embedded(laid.tokens.to(to)),
             attention_mask=laid.mask.to(to),
             position_ids=laid.positions.to(to),
             use_cache=False,
@@ -234,8 +254,19 @@ class Run:
         logits = self.model.get_output_embeddings()(sources).float()
         targets, weights = laid.targets.to(to), laid.weights.to(to)
         losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
-        right = ((logits.argmax(-1) == targets) * weights).sum() / weights.sum()
-        return (losses * weights).sum() / weights.sum(), float(right)
+        right = ((logits.argmax(-1) == targets) * weights).sum()
+        return (losses * weights).sum(), float(right)
+
+    def _embedded(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the tokens' embeddings with a little noise, so that a question need not come in the words it was learned in.
+
+        Source: NEFTune (Jain et al., 2023).
+        """
+        import torch
+
+        embedded: torch.Tensor = self.model.get_input_embeddings()(tokens)
+        size = self.settings.noise / math.sqrt(self._row_tokens * embedded.shape[-1])
+        return embedded + torch.empty_like(embedded).uniform_(-size, size) if size else embedded
 
     # ---- stopping and going on ----
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,11 @@ class Size:
 
 
 def line_chart(points: Sequence[tuple[float, float]], *, smooth: int = 8, size: Size | None = None) -> str:
-    """Draw values over steps as one SVG: each value as a faint line, and their running mean over `smooth` as a strong one."""
+    """Draw values over steps as one SVG: each value as a faint line, and their running mean over `smooth` as a strong one.
+
+    Values that are no numbers, as a diverging run gives them, are left out; fewer than two leave nothing to draw.
+    """
+    points = [p for p in points if math.isfinite(p[1])]
     if len(points) < 2:  # noqa: PLR2004
         return ""
     size = size or Size()

@@ -1,0 +1,137 @@
+"""What teachers do wrong: replies that are empty, refused, cut off or half broken, and what becomes of the rest.
+
+One build of the shipped recipe with a teacher that does all of it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ftbuild.testing import CutOff, Empty, Refusal, Reply, Request, ScriptedProvider, Status, numbered_pairs
+from tests.hosted import PAIRS, SECTIONS, TEACHER, THRONE, Place, Ran, about, teacher
+
+BAD_LINES = ['{"prompt": "What is missing?"}', '{"prompt": "Who said "no"?", "completion": "She did."}', "Here you are:"]
+
+
+class DifficultTeacher:
+    """A script that answers every basic prompt well, and the detailed ones each in its own way."""
+
+    def __init__(self) -> None:
+        self.times: dict[str, int] = {}
+
+    def reply(self, request: Request) -> Reply:
+        """Answer one request."""
+        good = numbered_pairs(PAIRS)(request)
+        lines, section = good.split("\n"), about(request)[1]
+        if "short question" in request.prompt:
+            return good
+        self.times[section] = self.times.get(section, 0) + 1
+        match section:
+            case "Act 1":
+                return Empty()
+            case "Act 2":
+                return Refusal("I must not talk about poison.")
+            case "Act 3":
+                return "I am sorry, there is nothing to ask."
+            case "The story in brief":
+                return CutOff("\n".join([*lines[:7], lines[7][:40]]))
+            case "The people of the story":
+                slow = Status(429, code="rate_limit_exceeded", message="slow down", retry_after=0.05)
+                replies: list[Reply] = [slow, Empty(), good]
+                return replies[self.times[section] - 1]
+            case _:
+                probe = json.dumps({"prompt": THRONE.upper(), "completion": "Nero."})
+                return "\n".join(["```json", BAD_LINES[2], *lines[:3], *BAD_LINES[:2], *lines[3:], probe, "```"])
+
+
+@dataclass
+class Difficult:
+    """A build with the difficult teacher."""
+
+    place: Place
+    ran: Ran
+    times: dict[str, int]
+
+    def rejected(self, *path: str) -> list[Mapping[str, Any]]:
+        """Return what was rejected of one section."""
+        return [r for r in self.place.records("rejected.jsonl") if r["origin"]["path"] == list(path)]
+
+    def pairs(self, *path: str) -> int:
+        """Return how many pairs the detailed prompt gave for a section."""
+        origins = [p["origin"] for p in self.place.records("pairs.jsonl")]
+        return sum(o["template"] == "detailed" and o["path"] == list(path) for o in origins)
+
+
+@pytest.fixture(scope="module")
+def difficult(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Difficult]:
+    script = DifficultTeacher()
+    with ScriptedProvider(teacher(script.reply), tuned_reply="Nero") as provider:
+        place = Place(tmp_path_factory.mktemp("difficult"), provider)
+        yield Difficult(place, place.run(), dict(script.times))
+
+
+def test_a_build_gets_along_with_a_difficult_teacher(difficult: Difficult) -> None:
+    assert difficult.ran.code == 0, difficult.ran.err
+    assert len(difficult.place.asked(TEACHER)) == SECTIONS + sum(difficult.times.values())
+    assert len(difficult.place.records("dataset.jsonl")) == SECTIONS * PAIRS + 7 + PAIRS + PAIRS
+
+
+@pytest.mark.parametrize(
+    ("act", "why"),
+    [("Act 1", "an empty reply"), ("Act 2", "I must not talk about poison."), ("Act 3", "nothing usable")],
+    ids=["empty", "refused", "no pairs"],
+)
+def test_a_reply_without_pairs_is_asked_for_again_and_then_reported(difficult: Difficult, act: str, why: str) -> None:
+    assert difficult.times[act] == 3
+    assert difficult.pairs("Synopsis", act) == 0
+    (reason,) = [r["reason"] for r in difficult.rejected("Synopsis", act) if why in r["reason"]]
+    assert "3 attempts" in reason
+    assert re.search(rf"warning: detailed for Synopsis / {act} gave nothing: .*{re.escape(why)}", difficult.ran.err)
+
+
+def test_a_reply_that_is_better_later_is_taken(difficult: Difficult) -> None:
+    assert difficult.times["The people of the story"] == 3  # told to wait, answered with nothing, answered
+    assert difficult.pairs("Synopsis", "The people of the story") == PAIRS
+    assert difficult.rejected("Synopsis", "The people of the story") == []
+
+
+def test_a_reply_that_is_cut_off_keeps_its_good_lines(difficult: Difficult) -> None:
+    assert difficult.times["The story in brief"] == 1
+    assert difficult.pairs("Synopsis", "The story in brief") == 7
+    (lost,) = difficult.rejected("Synopsis", "The story in brief")
+    assert "cut off" in lost["reason"]
+    assert lost["raw"].startswith('{"prompt": "What is fact 8')
+    assert (lost["origin"]["template"], lost["origin"]["line"]) == ("detailed", 8)
+
+
+def test_a_bad_line_costs_that_line_only_and_no_probe_is_trained_on(difficult: Difficult) -> None:
+    assert difficult.times["Synopsis"] == 1
+    assert difficult.pairs("Synopsis") == PAIRS
+    lost = {r["raw"]: r for r in difficult.rejected("Synopsis")}
+    assert [lost[b]["origin"]["line"] for b in BAD_LINES] == [6, 7, 2]
+    assert "completion" in lost[BAD_LINES[0]]["reason"]
+    assert "JSON" in lost[BAD_LINES[1]]["reason"]
+    (probe,) = set(lost) - set(BAD_LINES)
+    assert lost[probe]["reason"] == "is a probe"
+    assert "throne" not in json.dumps(difficult.place.provider.rows(difficult.place.jobs[0])).lower()
+
+
+def test_what_gave_nothing_is_not_paid_for_by_every_build(difficult: Difficult) -> None:
+    sent = len(difficult.place.requests)
+    assert "nothing to do" in difficult.place.run().out
+    assert len(difficult.place.requests) == sent
+
+
+def test_a_teacher_that_never_says_anything_usable_ends_the_build(tmp_path: Path) -> None:
+    with ScriptedProvider(teacher(lambda _: Refusal("No."))) as provider:
+        ran = Place(tmp_path, provider).run()
+        assert ran.code == 1
+        assert "refused: No." in ran.err
+        assert provider.jobs == []
