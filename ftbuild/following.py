@@ -70,6 +70,8 @@ class Follower:
             self._client.models.retrieve(job.fine_tuned_model or "")
         except (openai.NotFoundError, ValueError):
             return False
+        except openai.APIError:  # not everybody describes models
+            return True
         return True
 
     def _create(self, rows: Path) -> FineTuningJob:
@@ -122,23 +124,28 @@ class Follower:
         while True:
             try:
                 return self._client.fine_tuning.jobs.retrieve(job.id)
-            except openai.APIConnectionError as error:
+            except (openai.APIConnectionError, openai.InternalServerError, openai.RateLimitError) as error:
                 if self._trainer.provider.kind == "local" or time.monotonic() - since > _LOST:
-                    raise _unreachable(self._client, error) from error
+                    lost = isinstance(error, openai.APIConnectionError)
+                    raise (_unreachable(self._client, error) if lost else _refused(error, "cannot be followed")) from error
                 self._console.note(f"lost the connection {seconds(time.monotonic() - since)} ago; trying again")
                 time.sleep(5)
             except openai.APIStatusError as error:
                 raise _refused(error, "cannot be followed") from error
 
     def _tell(self, job: FineTuningJob, bar: Bar) -> None:
-        """Fetch the events since the last time, and show the newest step."""
-        page = self._client.fine_tuning.jobs.list_events(job.id, limit=_EVENTS)
+        """Fetch the events since the last time, and show the newest step.  A job does well without them."""
+        import openai
+
         seen = {e["id"] for e in self.events[-2 * _EVENTS :]}
         new = []
-        for event in page:  # the newest first, from page to page
-            if event.id in seen:
-                break
-            new.append(event)
+        try:
+            for event in self._client.fine_tuning.jobs.list_events(job.id, limit=_EVENTS):  # the newest first, page by page
+                if event.id in seen:
+                    break
+                new.append(event)
+        except openai.APIError:
+            return
         for event in reversed(new):
             data = cast("dict[str, Any]", event.data or {})
             kept = {
@@ -156,10 +163,16 @@ class Follower:
                 self._console.note(event.message)
 
     def result(self, job: FineTuningJob) -> str:
-        """Return a job's result file as CSV text; some providers send it in base64."""
+        """Return a job's result file as CSV text; some providers send it in base64, and some do not have it."""
+        import openai
+
         if not job.result_files:
             return ""
-        content = self._client.files.content(job.result_files[0]).read()
+        try:
+            content = self._client.files.content(job.result_files[0]).read()
+        except openai.APIError as error:
+            self._console.warn(f"the result file of job {job.id} cannot be read: {str(error).splitlines()[0]}")
+            return ""
         if b"," not in content[:200]:
             try:
                 content = base64.b64decode(content, validate=True)

@@ -42,12 +42,14 @@ def openai(provider: Provider, state: Path, console: Console) -> Iterator[Connec
             "provider.api_key_env: this is not the name of an environment variable",
             hint="a key does not belong here: export MY_KEY=…, and write api_key_env: MY_KEY",
         )
-    key = os.environ.get(name, "") if name else "none"
+    key = os.environ.get(name, "").strip() if name else "none"
     if not key:
         raise ConfigError(
             f"provider.api_key_env: the environment variable {name} is not set",
             hint=f"export {name}=…, or choose another provider, such as provider=local",
         )
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError(f"provider.api_key_env: the environment variable {name} holds what cannot be a key")
     yield Connection(provider.base_url, key)
 
 

@@ -116,6 +116,11 @@ class Teacher:
                 ) from error
             except openai.APIStatusError as error:
                 raise _status_error(client, error) from error
+            except (AttributeError, TypeError, ValueError) as error:
+                raise SourceError(
+                    f"{client.base_url}: what came back is no answer of a model",
+                    hint="is this the address of an API? most end in /v1",
+                ) from error
             usage = {k: usage.get(k, 0) + v for k, v in spent.items()}
             problem = refusal or ("" if text.strip() else "an empty reply")
             if not problem and usable(request, text):
@@ -155,10 +160,14 @@ async def _send(client: openai.AsyncOpenAI, request: Request) -> tuple[str, str,
     """Return text, finish reason, token counts, and the refusal if there is one."""
     if request.endpoint == "completion":
         done = await client.completions.create(**request.body)
+        if not list(done.choices):
+            return "", "", {}, ""
         text, finish, refusal = done.choices[0].text, done.choices[0].finish_reason, ""
         usage = done.usage
     else:
         chat = await client.chat.completions.create(**request.body)
+        if not list(chat.choices):
+            return "", "", {}, ""
         message = chat.choices[0].message
         text, finish, refusal = message.content or "", chat.choices[0].finish_reason, message.refusal or ""
         usage = chat.usage

@@ -8,12 +8,14 @@ answers.jsonl     the probes, after            manifest.json  what went into all
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from ftbuild.digest import digest_file
+from ftbuild.errors import FtbuildError
 from ftbuild.store import Action, Store, write_json
 
 _SHOWN = {
@@ -31,7 +33,14 @@ _SHOWN = {
 
 
 def publish(folder: Path, store: Store, done: Mapping[str, Action]) -> bool:
-    """Bring the readable results up to date; say whether anything had to be written."""
+    """Bring the readable results up to date; say whether anything had to be written.  FtbuildError if that cannot be."""
+    try:
+        return _publish(folder, store, done)
+    except OSError as error:
+        raise FtbuildError(f"cannot write to {folder}: {error.strerror}", hint="choose another with builds=DIRECTORY") from error
+
+
+def _publish(folder: Path, store: Store, done: Mapping[str, Action]) -> bool:
     changed = False
     for name, (stage, output) in _SHOWN.items():
         wanted = done[stage].outputs[output]
@@ -53,10 +62,12 @@ def publish(folder: Path, store: Store, done: Mapping[str, Action]) -> bool:
 
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as aside,
-        source.open("rb") as content,
-    ):
-        shutil.copyfileobj(content, aside)
-    Path(aside.name).chmod(0o644)
-    Path(aside.name).replace(target)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as aside, source.open("rb") as content:
+            shutil.copyfileobj(content, aside)
+        Path(name).chmod(0o644)
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import yaml
 
+from ftbuild.console import Console
 from ftbuild.recipe import Recipe
+from ftbuild.records import read_jsonl, write_jsonl
 from ftbuild.registries import RULES
 from ftbuild.registry import Use
+from ftbuild.services import Services
+from ftbuild.stage import STAGES, Task
+from ftbuild.store import Store
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -41,3 +48,22 @@ def compose(*overrides: str) -> Recipe:
     made: list[Recipe] = []
     config.run_hydra(lambda cfg: made.append(config.recipe_from(cfg)), config.rewrite(overrides))
     return made[0]
+
+
+def run_stage(
+    name: str, folder: Path, parts: Mapping[str, Any], inputs: Mapping[str, Iterable[Any]]
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, Any]]:
+    """Run one stage over records, and return the records that it puts out by file, and its facts."""
+    import ftbuild.stages  # noqa: F401 - registers the stages
+
+    stage, console = STAGES[name], Console(quiet=True)
+    assert set(inputs) == set(stage.inputs)
+    files = {file: folder / file.replace("/", "-") for file in inputs}
+    for file, records in inputs.items():
+        write_jsonl(files[file], records)
+    out = folder / "out"
+    out.mkdir()
+    recipe = stage.view(cast("Recipe", SimpleNamespace(**parts)))
+    task = Task(recipe, "key", files, out, Services(Store(folder / "store"), console), console)
+    stage.run(task)
+    return {file: list(read_jsonl(out / file)) for file in stage.outputs}, task.facts

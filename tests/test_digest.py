@@ -111,8 +111,8 @@ def test_what_differs_only_in_order_or_in_aside_fields_has_the_same_digest(one: 
 
 def test_a_digest_is_the_same_in_every_process() -> None:
     assert (
-        digest({"b": [1, True, None], "a": 0.5})
-        == hashlib.sha256(b"m47:s1:af20:0x1.0000000000000p-1s1:bl11:i1:1b1:1n0:").hexdigest()
+        digest({"b": [1, True, None, b"z"], "a": 0.5})
+        == hashlib.sha256(b"m51:s1:af20:0x1.0000000000000p-1s1:bl15:i1:1b1:1n0:y1:z").hexdigest()
     )
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ftbuild.errors import ConfigError
 from ftbuild.filters import same_question
-from ftbuild.records import Pair
-from ftbuild.registries import FILTERS
+from ftbuild.recipe import Curate, Evaluate, Probe
+from ftbuild.records import Origin, Pair, Rejected
+from ftbuild.registries import FILTERS, GRADERS
 from ftbuild.stages.curate import _held_out
+from tests.helpers import run_stage
 
 
 def judge(filter: str, *pairs: tuple[str, str], **params: Any) -> list[str]:
@@ -105,3 +108,53 @@ def test_holding_everything_out_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"curate\.hold_out: 2 of 2 pairs"):
         _held_out([Pair("1", "q", "a"), Pair("2", "q", "a")], 2)
     assert _held_out([], 0) == set()
+
+
+def curated(folder: Path, *pairs: Pair, hold_out: int = 0) -> tuple[dict[str, list[dict[str, Any]]], dict[str, Any]]:
+    probe = Probe("Who is the emperor?", GRADERS.use("contains", any_of=("Claudius",)))
+    filters = {"twice": FILTERS.use("duplicates"), "words": FILTERS.use("reject", pattern="the text")}
+    return run_stage(
+        "curate",
+        folder,
+        {"curate": Curate(filters, hold_out), "evaluate": Evaluate({"emperor": probe})},
+        {
+            "fetch/pairs.jsonl": pairs[:1],
+            "generate/pairs.jsonl": pairs[1:],
+            "generate/rejected.jsonl": [Rejected("not JSON", "{", Origin("doc", line=3))],
+        },
+    )
+
+
+PAIRS = [
+    Pair("a", "Who is Nero?", "Her son", Origin("doc", ("Plot", "Act 1"), "basic", "d1", "r1", 2)),
+    Pair("b", "who is nero", "her son"),
+    Pair("c", "WHO is the Emperor?!", "Claudius"),
+    Pair("d", "What does the text say?", "Nothing"),
+    Pair("e", "Who is Otho?", "A general"),
+]
+
+
+def test_what_is_filtered_out_is_kept_with_the_filter_s_name_and_reason(tmp_path: Path) -> None:
+    made, facts = curated(tmp_path, *PAIRS)
+    assert [p["id"] for p in made["pairs.jsonl"]] == ["a", "e"]
+    assert [(r["reason"], r["raw"]) for r in made["rejected.jsonl"]] == [
+        ("not JSON", "{"),
+        ("twice: occurred before", "who is nero → her son"),
+        ("is a probe", "WHO is the Emperor?! → Claudius"),
+        ("words: holds 'the text'", "What does the text say? → Nothing"),
+    ]
+    assert facts == {"pairs": 2, "held_out": 0, "rejected": 4}
+
+
+def test_a_pair_keeps_its_origin_through_the_filters(tmp_path: Path) -> None:
+    made, _ = curated(tmp_path, *PAIRS)
+    origin = {"document": "doc", "path": ["Plot", "Act 1"], "template": "basic", "template_digest": "d1"}
+    assert made["pairs.jsonl"][0]["origin"] == {**origin, "request": "r1", "line": 2, "passage": ""}
+
+
+def test_a_pair_is_trained_on_or_held_out_never_both(tmp_path: Path) -> None:
+    made, facts = curated(tmp_path, *PAIRS, hold_out=1)
+    trained, held = ({p["id"] for p in made[f]} for f in ("pairs.jsonl", "held_out.jsonl"))
+    assert (len(trained), len(held)) == (1, 1)
+    assert trained | held == {"a", "e"}
+    assert (facts["pairs"], facts["held_out"]) == (1, 1)

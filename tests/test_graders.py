@@ -153,7 +153,9 @@ def test_regex_searches_and_bounds_the_answer(pattern: str, answer: str, *, righ
 
 
 def test_regex_takes_a_bound_of_its_own() -> None:
-    assert not grade("regex", "Nero it is", pattern="nero", max_words=2).right
+    given = grade("regex", "Nero it is", pattern="nero", max_words=2)
+    assert given == Grade(0, right=False, why="3 words, more than 2")
+    assert grade("regex", "Nero it is", pattern="nero", max_words=3) == Grade(1, right=True)
 
 
 def test_regex_says_what_is_wrong_with_an_expression() -> None:

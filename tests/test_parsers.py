@@ -55,6 +55,12 @@ def test_pairs_are_found_in_every_usual_form_with_nothing_left_over(reply: str) 
     assert parse(reply).unused == []
 
 
+@pytest.mark.parametrize("prompt", ["prompt", "question", "q", "instruction", "input", "问题", "问", "Question", " Q "])
+@pytest.mark.parametrize("completion", ["completion", "answer", "a", "response", "output", "答案", "回答", "答", "A "])
+def test_keys_are_known_under_their_usual_names(prompt: str, completion: str) -> None:
+    assert found(json.dumps({completion: "Nero", prompt: "Who?"})) == [("Who?", "Nero")]
+
+
 def test_chatter_around_the_pairs_is_kept_with_its_line() -> None:
     parsed = parse(f"Sure! Here you are:\n\n{ONE}\n{TWO}\n\nI hope this helps.")
     assert [f.line for f in parsed.found] == [3, 4]

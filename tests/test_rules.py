@@ -75,6 +75,7 @@ def test_drop_tags_takes_tags_with_all_that_is_in_them(tags: list[str], given: s
         ("'''an ''inner'' one'''", "an inner one"),
         ("<small>a <b>b</b></small>", "a b"),
         ("one<br>two<br />three<br/>four", "one two three four"),
+        ("one<hr>two", "one two"),
         ("Pallas's ''aria'' isn't", "Pallas's aria isn't"),
         ("<span style='x'>a</span>", "a"),
         ("* item\n# item\n: item", "* item\n# item\n: item"),

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from ftbuild.errors import ConfigError
+from ftbuild.recipe import Structure
 from ftbuild.records import Document
 from ftbuild.stages.structure import sections, selected
+from tests.helpers import run_stage
 
 ARTICLE = """\
 The lead.
@@ -133,3 +139,38 @@ def test_patterns_name_a_section_or_a_heading_above_it(
     path: str, select: tuple[str, ...], drop: tuple[str, ...], *, kept: bool
 ) -> None:
     assert selected(tuple(path.split("/")), select, drop) is kept
+
+
+def structured(folder: Path, *documents: Document, **wanted: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    parts = {"structure": Structure(**wanted)}
+    made, facts = run_stage("structure", folder, parts, {"clean/documents.jsonl": documents})
+    return made["sections.jsonl"], facts
+
+
+def test_the_stage_keeps_the_selected_sections_of_every_document(tmp_path: Path) -> None:
+    documents = [Document(name, name.title(), ARTICLE, "wikitext") for name in ("one", "two")]
+    made, facts = structured(tmp_path, *documents, select=("Synopsis",), drop=("*/Act 2",))
+    assert [(s["document"], s["title"], s["path"][-1]) for s in made] == [
+        ("one", "One", "Act 1"),
+        ("one", "One", "Scene 2"),
+        ("two", "Two", "Act 1"),
+        ("two", "Two", "Scene 2"),
+    ]
+    assert facts == {"sections": 4, "characters": 2 * len("First.\nStill first.A scene.")}
+
+
+def test_the_stage_drops_sections_that_are_too_short(tmp_path: Path) -> None:
+    made, _ = structured(tmp_path, Document("one", "One", ARTICLE, "wikitext"), min_characters=len("A scene."))
+    assert [s["path"][-1] for s in made] == ["Introduction", "Act 1", "Scene 2"]
+
+
+def test_a_selection_that_selects_nothing_is_an_error_that_says_what_there_is(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"structure\.select: no section is called Plot, Story") as caught:
+        structured(tmp_path, Document("one", "One", ARTICLE, "wikitext"), select=("Plot", "Story"))
+    assert caught.value.hint == (
+        "the document has: Introduction, Synopsis/Act 1, Synopsis/Act 1/Scene 2, Synopsis/Act 2, Music"
+    )
+
+
+def test_a_recipe_without_documents_has_no_sections(tmp_path: Path) -> None:
+    assert structured(tmp_path, select=("Plot",)) == ([], {"sections": 0, "characters": 0})

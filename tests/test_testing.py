@@ -192,6 +192,15 @@ def test_a_mistake_in_a_script_is_answered_once_and_raised_at_the_end() -> None:
         ask()
 
 
+def test_any_request_can_be_answered_with_a_fault(client: openai.OpenAI, provider: ScriptedProvider) -> None:
+    provider.fault = lambda request: Status(503, message="resting") if request.path == "/models" else None
+    with pytest.raises(openai.InternalServerError, match="resting"):
+        client.models.list()
+    assert chat(client).choices[0].message.content
+    provider.fault = None
+    assert client.models.list().data
+
+
 # ---- keys and addresses ----
 
 

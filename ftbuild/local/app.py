@@ -60,7 +60,7 @@ def create_app(folder: Path, api_key: str, threads: int | None = None) -> FastAP
     dependencies = [Depends(authorised)]
     _files(app, state, dependencies)
     _jobs(app, state, queue, dependencies)
-    _models(app, state, dependencies)
+    _models(app, state, answers, dependencies)
     _answers(app, state, answers, dependencies)
     return app
 
@@ -266,9 +266,9 @@ def _findable(model: str, state: State) -> None:
         ) from error
 
 
-def _models(app: FastAPI, state: State, dependencies: list[Any]) -> None:
+def _models(app: FastAPI, state: State, answers: Answers, dependencies: list[Any]) -> None:
     def described() -> list[dict[str, Any]]:
-        tuned = [j for j in state.jobs() if j["fine_tuned_model"]]
+        tuned = [j for j in state.jobs() if j["fine_tuned_model"] and state.tuned_folder(j["fine_tuned_model"])]
         base = [(models.BUNDLED, 0, "system")] if models.bundled_file() else []
         all_ = [*base, *((j["fine_tuned_model"], j["finished_at"], "local") for j in tuned)]
         return [{"id": i, "object": "model", "created": c, "owned_by": o} for i, c, o in all_]
@@ -287,12 +287,13 @@ def _models(app: FastAPI, state: State, dependencies: list[Any]) -> None:
         return found
 
     @app.delete("/v1/models/{id_:path}", dependencies=dependencies)
-    async def delete(id_: str) -> dict[str, Any]:
+    def delete(id_: str) -> dict[str, Any]:
         """Delete a fine-tuned model's weights."""
         folder = state.tuned_folder(id_)
         if folder is None:
             raise ProtocolError(404, f"The model {id_!r} is not a fine-tuned model here", param="model", code="model_not_found")
         shutil.rmtree(folder)
+        answers.library.forget(id_)
         return {"id": id_, "object": "model", "deleted": True}
 
 

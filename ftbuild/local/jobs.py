@@ -88,8 +88,10 @@ class Queue:
             env={**MEMORY, **os.environ}, limit=2**20,
         )  # fmt: skip
         self._running = (id_, process)
-        self.state.update_job(id_, status="running")
-        self.state.add_event(id_, "Fine-tuning job started")
+        if self.state.update_job(id_, status="running")["status"] in FINAL:  # cancelled while the process was starting
+            process.kill()
+        else:
+            self.state.add_event(id_, "Fine-tuning job started")
         assert process.stdout is not None
         assert process.stderr is not None
         last_words = asyncio.create_task(process.stderr.read())
@@ -100,7 +102,8 @@ class Queue:
         code = await process.wait()
         self._running = None
         words = (await last_words).decode(errors="replace").strip().splitlines()
-        if follow.ended or self._closing:
+        job = self.state.job(id_)
+        if follow.ended or self._closing or job is None or job["status"] in FINAL:
             return
         reason = words[-1] if words and code > 0 else "killed" if code < 0 else ""
         self._fail(id_, f"the training process ended with code {code}" + (f": {reason}" if reason else ""))

@@ -123,6 +123,11 @@ class Library:
             self._loaded.move_to_end(name)
             return self._loaded[name]
 
+    def forget(self, name: str) -> None:
+        """Drop a model whose weights are gone."""
+        with self._lock:
+            self._loaded.pop(name, None)
+
     def _read(self, name: str, folder: Path | None) -> Loaded:
         model, tokenizer = read(str(folder) if folder else weights_folder(name, self._cache), self._cache, fast_dtype())
         model.eval()

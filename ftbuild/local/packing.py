@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import torch
 
 
+_ROUND = 64
+
+
 @dataclass(frozen=True)
 class Row:
     """A tokenised training row: all its tokens, and which of them the model is to learn (`weights`, one a token)."""
@@ -92,10 +95,13 @@ def packs(rows: Sequence[Row], *, most_tokens: int, most_rows: int = 16) -> list
 
 
 def batch(trees: Sequence[Tree], dtype: torch.dtype) -> Batch:
-    """Turn trees into tensors, padded to the largest of them."""
+    """Turn trees into tensors, padded to the largest of them and then to a round size.
+
+    Round sizes come again: memory that one step frees fits the next one, and does not fall to pieces.
+    """
     import torch
 
-    width = max(len(t.tokens) for t in trees)
+    width = _round(max(len(t.tokens) for t in trees))
     tokens = torch.zeros(len(trees), width, dtype=torch.long)
     positions = torch.zeros(len(trees), width, dtype=torch.long)
     mask = torch.full((len(trees), 1, width, width), float("-inf"), dtype=dtype)
@@ -111,5 +117,11 @@ def batch(trees: Sequence[Tree], dtype: torch.dtype) -> Batch:
         sources += [n * width + pack.parents[i] for i in learned]
         targets += [pack.tokens[i] for i in learned]
         weights += [pack.weights[i] for i in learned]
+    missing = _round(len(sources)) - len(sources)
+    sources, targets, weights = sources + [0] * missing, targets + [0] * missing, weights + [0.0] * missing
     nodes, words = torch.tensor(sources, dtype=torch.long), torch.tensor(targets, dtype=torch.long)
     return Batch(tokens, positions, mask, nodes, words, torch.tensor(weights, dtype=torch.float))
+
+
+def _round(size: int) -> int:
+    return -(-size // _ROUND) * _ROUND

@@ -9,7 +9,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
@@ -24,8 +24,9 @@ _MASKED_FROM = 12
 class ScriptedProvider:
     """A provider that does as it is told, for as long as the `with` block lasts.
 
-    `reply` answers for all models, `tuned_reply`, if there is one, for the tuned ones.  `training` may be changed at any
-    time.  An exception in a script is answered with 500 and raised again at the end of the block.
+    `reply` answers for all models, `tuned_reply`, if there is one, for the tuned ones.  `fault` may answer any request with
+    an error instead.  `training` and `fault` may be changed at any time.  An exception in a script is answered with 500 and
+    raised again at the end of the block.
     """
 
     def __init__(
@@ -34,10 +35,12 @@ class ScriptedProvider:
         *,
         tuned_reply: Script | None = None,
         training: Training | None = None,
+        fault: Callable[[Request], Status | None] | None = None,
         models: tuple[str, ...] = ("scripted-teacher", "scripted-base"),
         organisation: str = "scripted",
     ) -> None:
         self.training = training or Training()
+        self.fault = fault
         self.requests: list[Request] = []
         self.api_key = f"sk-scripted-{secrets.token_hex(16)}"
         self._reply = speaker(reply)
@@ -86,6 +89,8 @@ class ScriptedProvider:
             self.requests.append(request)
         try:
             self._authorise(key)
+            if self.fault and (fault := self.fault(request)):
+                return fault
             if request.method == "POST" and request.path in ("/completions", "/chat/completions"):
                 return self._ask(request)  # without the lock: many may be asked at once
             with self._lock:
@@ -115,7 +120,7 @@ class ScriptedProvider:
             case "fine_tuning" if place[:1] == ["jobs"]:
                 answer = self._jobs_route(request, place[1:])
         if answer is None:
-            raise Refused(404, f"Unknown request URL: {request.method} /v1{request.path}.", code="unknown_url")
+            raise Refused(404, f"Unknown request URL: {request.method} {request.path}.", code="unknown_url")
         return answer
 
     def _models_route(self, request: Request, name: str) -> Answer | None:

@@ -72,7 +72,9 @@ class _Handler(BaseHTTPRequestHandler):
         except ValueError as error:
             self._send(Status(400, message=f"We could not parse the body of your request: {error}"))
             return
-        request = Request(self.command, unquote(url.path).removeprefix(_BASE), body, dict(parse_qsl(url.query)))
+        path = unquote(url.path)
+        path = path.removeprefix(_BASE) if path.startswith(f"{_BASE}/") else f"/..{path}"
+        request = Request(self.command, path, body, dict(parse_qsl(url.query)))
         self._send(cast("Server", self.server).answer(request, key.strip() if scheme.lower() == "bearer" else ""))
 
     do_GET = do_POST = do_DELETE = _handle  # noqa: N815 - so http.server wants it

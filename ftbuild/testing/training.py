@@ -20,6 +20,7 @@ from ftbuild.testing.replies import Refused, Status
 _ENDED = ("succeeded", "failed", "cancelled")
 _FEWEST_ROWS = 10
 _LONGEST_SUFFIX = 64
+_SEEDS = 2**31
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,8 @@ class Trainer:
             raise Refused(400, message, code="model_not_available")
         if len(suffix) > _LONGEST_SUFFIX:
             raise Refused(400, f"suffix must be at most {_LONGEST_SUFFIX} characters", param="suffix")
+        if not 0 <= (asked.get("seed") or 0) < _SEEDS:
+            raise Refused(400, f"seed must be at least 0 and less than {_SEEDS}", param="seed")
         given = {**(asked.get("hyperparameters") or {}), **(method.get("supervised") or {}).get("hyperparameters", {})}
         hyperparameters = {k: given.get(k, "auto") for k in ("n_epochs", "batch_size", "learning_rate_multiplier")}
         seed = asked.get("seed")
@@ -97,7 +100,7 @@ class Trainer:
             "organization_id": f"org-{self.organisation}", "result_files": [], "status": script.statuses[0],
             "training_file": file, "validation_file": asked.get("validation_file"), "trained_tokens": None,
             "error": {"code": None, "message": None, "param": None}, "user_provided_suffix": suffix or None,
-            "seed": seed if seed is not None else secrets.randbelow(2**31), "hyperparameters": hyperparameters,
+            "seed": seed if seed is not None else secrets.randbelow(_SEEDS), "hyperparameters": hyperparameters,
             "method": {"type": "supervised", "supervised": {"hyperparameters": hyperparameters}}, "integrations": [],
             "metadata": asked.get("metadata"),
         }  # fmt: skip
