@@ -126,10 +126,11 @@ class Follower:
                 return self._client.fine_tuning.jobs.retrieve(job.id)
             except (openai.APIConnectionError, openai.InternalServerError, openai.RateLimitError) as error:
                 if self._trainer.provider.kind == "local" or time.monotonic() - since > _LOST:
-                    lost = isinstance(error, openai.APIConnectionError)
-                    raise (_unreachable(self._client, error) if lost else _refused(error, "cannot be followed")) from error
+                    if isinstance(error, openai.APIConnectionError):
+                        raise _unreachable(self._client, error) from error
+                    raise _refused(error, "cannot be followed") from error
                 self._console.note(f"lost the connection {seconds(time.monotonic() - since)} ago; trying again")
-                time.sleep(5)
+                time.sleep(5 * self._trainer.poll_seconds)
             except openai.APIStatusError as error:
                 raise _refused(error, "cannot be followed") from error
 

@@ -37,7 +37,9 @@ def publish(folder: Path, store: Store, done: Mapping[str, Action]) -> bool:
     try:
         return _publish(folder, store, done)
     except OSError as error:
-        raise FtbuildError(f"cannot write to {folder}: {error.strerror}", hint="choose another with builds=DIRECTORY") from error
+        raise FtbuildError(
+            f"cannot write to {folder}: {error.strerror}", hint="choose another with builds=DIRECTORY"
+        ) from error
 
 
 def _publish(folder: Path, store: Store, done: Mapping[str, Action]) -> bool:

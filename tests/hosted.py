@@ -20,11 +20,13 @@ from unittest import mock
 
 from ftbuild.cli import main
 from ftbuild.testing import Reply, Request, Script, ScriptedProvider, numbered_pairs
+from tests.helpers import REPOSITORY
 
 TEACHER, BASE = "scripted-teacher", "scripted-base"
 KEY = "SCRIPTED_KEY"
 JOBS = "/fine_tuning/jobs"
-SECTIONS = 6
+SYNOPSIS = (REPOSITORY / "conf/texts/agrippina.wikitext").read_text("utf-8").split("\n== Synopsis")[1].split("\n== ")[0]
+SECTIONS = 1 + len(re.findall(r"(?m)^=== ", SYNOPSIS))
 PAIRS = 20
 THRONE = "Who does Agrippina plot to secure the throne for?"
 

@@ -46,9 +46,11 @@ class DifficultTeacher:
                 slow = Status(429, code="rate_limit_exceeded", message="slow down", retry_after=0.05)
                 replies: list[Reply] = [slow, Empty(), good]
                 return replies[self.times[section] - 1]
-            case _:
+            case "Synopsis":
                 probe = json.dumps({"prompt": THRONE.upper(), "completion": "Nero."})
                 return "\n".join(["```json", BAD_LINES[2], *lines[:3], *BAD_LINES[:2], *lines[3:], probe, "```"])
+            case _:
+                return good
 
 
 @dataclass
@@ -80,7 +82,7 @@ def difficult(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Difficult]:
 def test_a_build_gets_along_with_a_difficult_teacher(difficult: Difficult) -> None:
     assert difficult.ran.code == 0, difficult.ran.err
     assert len(difficult.place.asked(TEACHER)) == SECTIONS + sum(difficult.times.values())
-    assert len(difficult.place.records("dataset.jsonl")) == SECTIONS * PAIRS + 7 + PAIRS + PAIRS
+    assert len(difficult.place.records("dataset.jsonl")) == (SECTIONS * 2 - 4) * PAIRS + 7  # three gave nothing, one seven
 
 
 @pytest.mark.parametrize(
@@ -127,6 +129,22 @@ def test_what_gave_nothing_is_not_paid_for_by_every_build(difficult: Difficult) 
     sent = len(difficult.place.requests)
     assert "nothing to do" in difficult.place.run().out
     assert len(difficult.place.requests) == sent
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "told"),
+    [
+        ({"error": {"message": "but with status 200"}}, 3, "no answer of a model"),
+        (b"<html>Welcome</html>", 3, "no answer of a model"),
+        ({"object": "chat.completion", "choices": []}, 1, "an empty reply"),
+    ],
+    ids=["an error as if it were none", "a web page", "no choice"],
+)
+def test_an_answer_that_is_none_ends_the_build(tmp_path: Path, answer: Any, code: int, told: str) -> None:
+    with ScriptedProvider(teacher(), fault=lambda _: answer) as provider:
+        ran = Place(tmp_path, provider).run()
+    assert ran.code == code
+    assert told in ran.err
 
 
 def test_a_teacher_that_never_says_anything_usable_ends_the_build(tmp_path: Path) -> None:

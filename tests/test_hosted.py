@@ -30,6 +30,7 @@ from ftbuild.testing import (
     Request,
     Script,
     ScriptedProvider,
+    Status,
     Training,
     numbered_pairs,
 )
@@ -53,7 +54,7 @@ def place(built: Place, tmp_path: Path) -> Iterator[Place]:
     provider = built.provider
     folder = shutil.copytree(built.folder, tmp_path / "copy")
     yield Place(folder, provider, (len(provider.requests), None), (len(provider.jobs), None))
-    provider.training = Training()
+    provider.training, provider.fault = Training(), None
 
 
 @pytest.fixture(autouse=True)
@@ -229,6 +230,23 @@ def test_a_result_file_in_base64_pages_of_events_and_new_statuses_are_understood
     assert "The job is paused" in [e["message"] for e in events]
 
 
+def test_a_trainer_that_is_out_of_order_for_a_while_is_waited_for(place: Place) -> None:
+    broken = [3]
+
+    def fault(request: Request) -> Status | None:
+        if request.method == "GET" and request.path.startswith(f"{JOBS}/ftjob-") and broken[0]:
+            broken[0] -= 1
+            return Status(503, message="out of order")
+        return None
+
+    place.provider.fault = fault
+    ran = place.run("train.epochs=3", "provider.retries=0")
+    assert ran.code == 0, ran.err
+    assert broken == [0]
+    assert place.created == 1
+    assert "trying again" in ran.err
+
+
 # ---- stopping and going on ----
 
 
@@ -331,6 +349,19 @@ def test_a_job_that_ended_well_meanwhile_is_taken_over(place: Place) -> None:
     assert events[-1] == "The job has successfully completed"
 
 
+def test_a_trainer_without_events_results_and_descriptions_of_models_will_do(place: Place) -> None:
+    job = interrupted(place, "train.epochs=3")
+    with somebody_else(place) as client:
+        client.fine_tuning.jobs.retrieve(job)
+    missing = re.compile(".*/(events|content|models/.*)")
+    place.provider.fault = lambda request: Status(405, message="not here") if missing.fullmatch(request.path) else None
+    ran = place.run("train.epochs=3")
+    assert ran.code == 0, ran.err
+    assert place.created == 1
+    assert place.read("metrics.csv") == ""
+    assert "warning: the result file" in ran.err
+
+
 def test_a_job_that_was_cancelled_meanwhile_is_created_again(place: Place) -> None:
     job = interrupted(place, "train.epochs=3")
     with somebody_else(place) as client:
@@ -395,6 +426,19 @@ def test_a_wrong_key_is_a_mistake_in_the_configuration(scripted: Callable[[Scrip
     assert "Incorrect API key" in ran.err
     assert "hint: " in ran.err
     assert len(place.requests) <= SECTIONS * 2
+
+
+def test_a_line_break_after_a_key_is_no_part_of_it(place: Place) -> None:
+    assert place.run("train.epochs=3", key=f"{place.provider.api_key}\n").code == 0
+
+
+@pytest.mark.parametrize("key", ["sk-äbc0123456789", "sk-two\nlines0123456"])
+def test_what_cannot_be_a_key_is_not_sent(scripted: Callable[[Script], Place], key: str) -> None:
+    place = scripted(teacher())
+    ran = place.run(key=key)
+    assert ran.code == 2
+    assert KEY in ran.err
+    assert place.requests == []
 
 
 def test_a_key_that_is_not_set_is_named_before_any_request(scripted: Callable[[Script], Place]) -> None:

@@ -219,6 +219,8 @@ def test_no_key_and_an_unknown_path_have_envelopes_too(provider: ScriptedProvide
     assert "didn't provide" in bare.json()["error"]["message"]
     lost = httpx2.get(f"{provider.base_url}/nowhere", headers={"Authorization": f"Bearer {provider.api_key}"})
     assert (lost.status_code, lost.json()["error"]["code"]) == (404, "unknown_url")
+    outside = httpx2.get(provider.base_url.replace("/v1", "/models"), headers={"Authorization": f"Bearer {provider.api_key}"})
+    assert (outside.status_code, outside.json()["error"]["message"]) == (404, "Unknown request URL: GET /models.")
     broken = httpx2.post(f"{provider.base_url}/completions", content=b"{", headers={"Content-Type": "application/json"})
     assert broken.status_code == 400
 
@@ -291,6 +293,8 @@ def test_a_tuned_model_can_be_tuned_further_and_an_unknown_one_cannot(client: op
     with pytest.raises(openai.BadRequestError) as error:
         client.fine_tuning.jobs.create(model="gpt-17", training_file=job.training_file)
     assert error.value.code == "model_not_available"
+    with pytest.raises(openai.BadRequestError, match="seed"):
+        client.fine_tuning.jobs.create(model="scripted-base", training_file=job.training_file, seed=2**31)
     with pytest.raises(openai.BadRequestError, match="training_file"):
         client.fine_tuning.jobs.create(model="scripted-base", training_file="file-none")
 

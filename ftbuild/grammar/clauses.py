@@ -159,7 +159,9 @@ def _clause(verb: Token, people: People, words: Mapping[int, str]) -> Clause | N
     if verb.dep_ in ("relcl", "acl") and any(t.tag_ in ("WDT", "WP", "WP$", "WRB") for t in (*before, *after)):
         return None
     attribute = next((t for t in verb.rights if t.dep_ == "attr"), None) if verb.lemma_ == "be" else None
-    who = any(people.is_person(t) for t in (subject, attribute) if t is not None) or (subject.i in words and people.means_person(words[subject.i]))
+    who = any(people.is_person(t) for t in (subject, attribute) if t is not None) or (
+        subject.i in words and people.means_person(words[subject.i])
+    )
     name = _subject_text(subject, words, given=given)
     own = {subject.text, name, words.get(subject.i, name)}
     words = {i: w for i, w in words.items() if verb.doc[i].tag_ != "PRP$" or w not in own or verb.doc[i] in subject.subtree}

@@ -30,7 +30,7 @@ _ARGUMENTS = ("dobj", "dative", "attr", "oprd", "npadvmod")
 
 @dataclass(frozen=True)
 class Gap:
-    """Something that a statement tells: how to ask for it, also in other words, the answer, the whole statement, the sentence it is from."""
+    """Something that a statement tells: how to ask for it, the answer, the whole statement, its sentence."""
 
     questions: tuple[str, ...]
     reworded: tuple[str, ...]

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Literal
 
+from ftbuild.grammar.gaps import Gap, gaps
+from ftbuild.grammar.parsing import model_version, parse
+from ftbuild.grammar.people import People
 from ftbuild.records import Origin, Pair, Section
 from ftbuild.registries import KINDS
 from ftbuild.units import paragraphs
@@ -16,32 +20,41 @@ if TYPE_CHECKING:
 
 def parser(recipe: Recipe) -> dict[str, str]:
     """Return what the questions depend on besides the text: the parser and its version."""
-    from ftbuild.grammar.parsing import model_version
-
     return {"parser": model_version(recipe.language)}
 
 
 @KINDS("questions", depends=parser)
 def questions(
-    sections: Sequence[Section], language: Language, *, most: int = 2, reworded: int = 1, answer: Literal["part", "statement"] = "part"
+    sections: Sequence[Section], language: Language, *, rows: int = 1300, answer: Literal["part", "statement"] = "part"
 ) -> Iterator[Pair]:
-    """Ask for every part of every statement, in up to `most` wordings of the text's own and up to `reworded` in other words.
+    """Ask for every part of every statement, once, and then in further wordings until there are about `rows`.
 
     The answer is the part that was asked for, or the whole statement with its pronouns filled in.  ConfigError if no parser
     for the language is installed.
     """
-    from ftbuild.grammar.gaps import gaps
-    from ftbuild.grammar.parsing import parse
-    from ftbuild.grammar.people import People
-
     documents: dict[str, list[Section]] = {}
     for section in sections:
         documents.setdefault(section.document, []).append(section)
+    asked: list[tuple[int, Pair]] = []
     for document, own in documents.items():
         told = [(section, parse(paragraph, language)) for section in own for paragraph in paragraphs(section.text)]
         docs = [doc for _, doc in told]
         for (section, _), found in zip(told, gaps(docs, People.of(docs, language)), strict=True):
             for gap in found:
                 origin = Origin(document, section.path, passage=gap.sentence)
-                for question in (*gap.questions[:most], *gap.reworded[:reworded]):
-                    yield Pair("", question, gap.answer if answer == "part" else gap.whole, origin)
+                said = gap.answer if answer == "part" else gap.whole
+                asked += [(turn, Pair("", question, said, origin)) for turn, question in enumerate(_wordings(gap))]
+    last = _last_turn([turn for turn, _ in asked], rows)
+    yield from (pair for turn, pair in asked if turn <= last)
+
+
+def _wordings(gap: Gap) -> list[str]:
+    """Return all questions for a gap, those in the text's words and those in others by turns."""
+    turns = zip_longest(gap.questions, gap.reworded)
+    return list(dict.fromkeys(q for q in chain.from_iterable(turns) if q))
+
+
+def _last_turn(turns: Sequence[int], rows: int) -> int:
+    """Return up to which wording of each gap the rows come closest to the number that is wanted; the first is never left out."""
+    counts = [sum(t <= turn for t in turns) for turn in range(max(turns, default=0) + 1)]
+    return min(range(len(counts)), key=lambda turn: abs(counts[turn] - rows))

@@ -207,6 +207,8 @@ def _jobs(app: FastAPI, state: State, queue: Queue, dependencies: list[Any]) -> 
     @app.get("/v1/fine_tuning/jobs/{id_}", dependencies=dependencies)
     async def retrieve(id_: str) -> dict[str, Any]:
         """Describe a job."""
+        known(id_)
+        queue.wake(id_)
         return known(id_)
 
     @app.get("/v1/fine_tuning/jobs/{id_}/events", dependencies=dependencies)

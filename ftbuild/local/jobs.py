@@ -1,7 +1,7 @@
 """The queue of fine-tuning jobs: one training process at a time, each followed line by line until it ends.
 
 In: jobs from the state's database.  Out: their status, events, result file and model.  A job whose process dies fails with
-its last words; a job whose server dies is taken over by the next server and goes on from its checkpoint.
+its last words; a job whose server dies goes on from its checkpoint as soon as somebody asks another server for it.
 """
 
 from __future__ import annotations
@@ -34,15 +34,21 @@ class Queue:
         self._closing = False
 
     async def start(self) -> None:
-        """Begin to work, first on what a server before this one left unfinished."""
-        for id_ in self.state.adopt():
-            self.state.add_event(id_, "The server was restarted; the job goes on")
-            self.add(id_)
+        """Begin to work."""
         self._worker = asyncio.create_task(self._work())
 
     def add(self, id_: str) -> None:
         """Put a job at the end of the queue."""
         self._waiting.put_nowait(id_)
+
+    def wake(self, id_: str) -> None:
+        """Go on with a job that somebody asks for and that a server before this one left unfinished.
+
+        One that nobody asks for, because its recipe was changed meanwhile, keeps nobody waiting.
+        """
+        if self.state.adopt(id_):
+            self.state.add_event(id_, "The server was restarted; the job goes on")
+            self.add(id_)
 
     async def cancel(self, id_: str) -> dict[str, Any]:
         """Cancel a job; if it is running, its process ends within a step."""

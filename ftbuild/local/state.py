@@ -5,7 +5,7 @@
     jobs/ID/            what the training process reads and writes: job.json, rows.jsonl, checkpoint/, model/
     models/             weights of GGUF files, dequantised
 
-Several servers may share a folder; a job belongs to the one that runs it, and is taken over when that one is gone.
+Several servers may share a folder; a job belongs to the one that runs it, and may be taken over when that one is gone.
 """
 
 from __future__ import annotations
@@ -142,15 +142,14 @@ class State:
                 db.execute("update jobs set status = ?, data = ? where id = ?", (job["status"], json.dumps(job), id_))
         return job
 
-    def adopt(self) -> list[str]:
-        """Take over the unfinished jobs whose server is gone, and return their ids, the oldest first."""
+    def adopt(self, id_: str) -> bool:
+        """Take over an unfinished job whose server is gone; say whether it was one."""
         with self._transaction() as db:
-            rows = db.execute(
-                "select id, owner from jobs where status not in ('succeeded', 'failed', 'cancelled') order by created_at, rowid"
-            ).fetchall()
-            orphans = [r["id"] for r in rows if r["owner"] != self.owner and not _alive(r["owner"])]
-            db.executemany("update jobs set owner = ? where id = ?", [(self.owner, id_) for id_ in orphans])
-        return orphans
+            row = db.execute("select status, owner from jobs where id = ?", (id_,)).fetchone()
+            orphan = row["status"] not in FINAL and row["owner"] != self.owner and not _alive(row["owner"])
+            if orphan:
+                db.execute("update jobs set owner = ? where id = ?", (self.owner, id_))
+        return orphan
 
     def tuned_folder(self, model: str) -> Path | None:
         """Return where the weights of a fine-tuned model lie."""

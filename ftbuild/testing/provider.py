@@ -24,8 +24,8 @@ _MASKED_FROM = 12
 class ScriptedProvider:
     """A provider that does as it is told, for as long as the `with` block lasts.
 
-    `reply` answers for all models, `tuned_reply`, if there is one, for the tuned ones.  `fault` may answer any request with
-    an error instead.  `training` and `fault` may be changed at any time.  An exception in a script is answered with 500 and
+    `reply` answers for all models, `tuned_reply`, if there is one, for the tuned ones.  `fault` may answer any request
+    itself, with a status, an object or bytes.  `training` and `fault` may be changed at any time.  An exception in a script is answered with 500 and
     raised again at the end of the block.
     """
 
@@ -35,7 +35,7 @@ class ScriptedProvider:
         *,
         tuned_reply: Script | None = None,
         training: Training | None = None,
-        fault: Callable[[Request], Status | None] | None = None,
+        fault: Callable[[Request], Answer | None] | None = None,
         models: tuple[str, ...] = ("scripted-teacher", "scripted-base"),
         organisation: str = "scripted",
     ) -> None:
@@ -89,7 +89,7 @@ class ScriptedProvider:
             self.requests.append(request)
         try:
             self._authorise(key)
-            if self.fault and (fault := self.fault(request)):
+            if self.fault and (fault := self.fault(request)) is not None:
                 return fault
             if request.method == "POST" and request.path in ("/completions", "/chat/completions"):
                 return self._ask(request)  # without the lock: many may be asked at once
@@ -120,7 +120,7 @@ class ScriptedProvider:
             case "fine_tuning" if place[:1] == ["jobs"]:
                 answer = self._jobs_route(request, place[1:])
         if answer is None:
-            raise Refused(404, f"Unknown request URL: {request.method} {request.path}.", code="unknown_url")
+            raise Refused(404, f"Unknown request URL: {request.method} {request.path.removeprefix('/..')}.", code="unknown_url")
         return answer
 
     def _models_route(self, request: Request, name: str) -> Answer | None:

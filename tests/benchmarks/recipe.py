@@ -2,7 +2,7 @@
 
     python tests/benchmarks/recipe.py [RECIPE] [OVERRIDE …]
 
-Memory is the largest sum of the proportional set sizes (PSS) of the build and all processes that it starts, sampled twice a second.
+Memory is the largest sum of the proportional set sizes (PSS) of the build and its processes, sampled twice a second.
 """
 
 from __future__ import annotations
