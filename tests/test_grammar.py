@@ -238,15 +238,15 @@ def test_the_kind_of_rows_takes_some_wordings_and_knows_where_they_come_from() -
         Section("1", "doc", "Title", ("Plot", "Act 1"), "Anna hides the letter.\nOtto finds the letter."),
         Section("2", "other", "Title", ("Plot",), "Anna hides the letter."),
     ]
-    kind = KINDS.use("questions", most=1, reworded=0)
+    kind = KINDS.use("questions", rows=1)
     pairs = list(kind(sections, ENGLISH))
     assert [(p.prompt, p.completion, p.origin.document, p.origin.path, p.origin.passage) for p in pairs][:2] == [
         ("Who hides the letter?", "Anna", "doc", ("Plot", "Act 1"), "Anna hides the letter."),
         ("What does Anna hide?", "the letter", "doc", ("Plot", "Act 1"), "Anna hides the letter."),
     ]
     assert {p.origin.document for p in pairs} == {"doc", "other"}
-    assert len(list(KINDS.use("questions", most=9, reworded=9)(sections, ENGLISH))) > len(pairs)
-    whole = list(KINDS.use("questions", most=1, reworded=0, answer="statement")(sections, ENGLISH))
+    assert len(list(KINDS.use("questions", rows=999)(sections, ENGLISH))) > len(pairs)
+    whole = list(KINDS.use("questions", rows=1, answer="statement")(sections, ENGLISH))
     assert {p.completion for p in whole} == {"Anna hides the letter.", "Otto finds the letter."}
 
 

@@ -410,9 +410,9 @@ def test_training_that_is_not_available_says_so_and_costs_nothing_again(place: P
 
 def test_too_few_rows_are_refused_with_the_reason(scripted: Callable[[Script], Place]) -> None:
     place = scripted(teacher(numbered_pairs(1)))
-    ran = place.run("~prompts.basic")
+    ran = place.run("~prompts.basic", 'structure.select=["Synopsis/Act 1"]')
     assert ran.code == 1
-    assert re.search(r"error: .*6 example.*at least 10", ran.err)
+    assert re.search(r"error: .*1 example.*at least 10", ran.err)
 
 
 # ---- keys, credit, addresses ----
@@ -429,7 +429,8 @@ def test_a_wrong_key_is_a_mistake_in_the_configuration(scripted: Callable[[Scrip
 
 
 def test_a_line_break_after_a_key_is_no_part_of_it(place: Place) -> None:
-    assert place.run("train.epochs=3", key=f"{place.provider.api_key}\n").code == 0
+    ran = place.run("Whose side is she on?", verb="ask", key=f"{place.provider.api_key}\n")
+    assert (ran.code, ran.out.strip()) == (0, "Nero, her son")
 
 
 @pytest.mark.parametrize("key", ["sk-äbc0123456789", "sk-two\nlines0123456"])

@@ -25,7 +25,7 @@ def parser(recipe: Recipe) -> dict[str, str]:
 
 @KINDS("questions", depends=parser)
 def questions(
-    sections: Sequence[Section], language: Language, *, rows: int = 1300, answer: Literal["part", "statement"] = "part"
+    sections: Sequence[Section], language: Language, *, rows: int = 800, answer: Literal["part", "statement"] = "part"
 ) -> Iterator[Pair]:
     """Ask for every part of every statement, once, and then in further wordings until there are about `rows`.
 

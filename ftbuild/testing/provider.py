@@ -24,9 +24,9 @@ _MASKED_FROM = 12
 class ScriptedProvider:
     """A provider that does as it is told, for as long as the `with` block lasts.
 
-    `reply` answers for all models, `tuned_reply`, if there is one, for the tuned ones.  `fault` may answer any request
-    itself, with a status, an object or bytes.  `training` and `fault` may be changed at any time.  An exception in a script is answered with 500 and
-    raised again at the end of the block.
+    `reply` answers for all models, `tuned_reply`, if there is one, for the tuned ones.  `fault` may answer any request itself,
+    with a status, an object or bytes.  `training` and `fault` may be changed at any time.  An exception in a script is
+    answered with 500 and raised again at the end of the block.
     """
 
     def __init__(

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/recipe.py [RECIPE] [OVERRIDE …]
 
-Memory is the largest sum of the proportional set sizes (PSS) of the build and its processes, sampled twice a second.
+Memory is the largest sum of the proportional set sizes (PSS) of the build and its processes, sampled every two seconds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> int:
         peak = 0
         while build.poll() is None:
             peak = max(peak, sum(memory(pid) for pid in family(build.pid)))
-            time.sleep(0.5)
+            time.sleep(2)
         took = time.monotonic() - started
         assert build.stdout is not None
         if build.returncode:
