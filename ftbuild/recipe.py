@@ -84,7 +84,7 @@ class Template:
     """
 
     file: str
-    size: Literal["capable", "small", "any"] = "capable"
+    size: Literal["capable", "small", "any"] = "any"
     unit: Literal["section", "paragraph", "sentence"] = "section"
     endpoint: Literal["chat", "completion"] = "chat"
     parse: Annotated[str, PARSERS] = "pairs"
