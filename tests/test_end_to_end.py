@@ -103,7 +103,7 @@ def steps_told(home: Path) -> int:
 
 
 def processes(home: Path) -> list[str]:
-    listed = subprocess.run(["ps", "-eo", "stat=,args="], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ps", "-ww", "-eo", "stat=,args="], capture_output=True, text=True, check=True).stdout
     return [line for line in listed.splitlines() if f"{home}/" in line and "ftbuild" in line and not line.startswith("Z")]
 
 

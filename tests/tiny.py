@@ -37,6 +37,7 @@ def write_tiny_model(folder: Path) -> Path:
         num_key_value_heads=2,
         max_position_embeddings=512,
         tie_word_embeddings=True,
+        initializer_range=0.2,
         bos_token_id=vocabulary["<|im_start|>"],
         eos_token_id=vocabulary["<|im_end|>"],
         pad_token_id=vocabulary["<|endoftext|>"],

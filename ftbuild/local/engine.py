@@ -135,7 +135,7 @@ def _choose(logits: torch.Tensor, wanted: Wanted, generator: torch.Generator | N
 
 def _add(loaded: Loaded, wanted: Wanted, made: Made, token: int) -> None:
     """Add a token to a completion, and end it at an end token or before a stop string."""
-    if made.finish == "stop":
+    if made.finish == "stop" or len(made.tokens) >= wanted.max_tokens:
         return
     ends = loaded.model.generation_config.eos_token_id
     if token in (ends if isinstance(ends, list) else [ends, loaded.tokenizer.eos_token_id]):

@@ -103,6 +103,8 @@ class Queue:
         last_words = asyncio.create_task(process.stderr.read())
         follow = _Follow(self.state, id_)
         async for line in process.stdout:
+            if (self.state.job(id_) or {}).get("status") in FINAL:
+                continue  # cancelled: what the process still says comes too late
             with contextlib.suppress(ValueError):
                 follow(json.loads(line))
         code = await process.wait()
