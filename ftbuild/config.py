@@ -45,7 +45,20 @@ def options(group: str) -> list[str]:
 def rewrite(overrides: Sequence[str]) -> list[str]:
     """Return the overrides as Hydra wants them: `recipe=x` gets its plus, plain keys get two."""
     known = groups()
-    return [_rewrite(o, known) for o in overrides]
+    rewritten = [_rewrite(o, known) for o in overrides]
+    for override in overrides:
+        _whole_provider(override, overrides)
+    return rewritten
+
+
+def _whole_provider(override: str, overrides: Sequence[str]) -> None:
+    """Refuse to set one key of a teacher's or trainer's provider that is only a reference: the rest of it would go."""
+    match = re.match(r"\+{0,2}((teacher|trainer)\.provider)\.", override)
+    if match and not any(o.lstrip("+").startswith(f"provider@{match[1]}=") for o in overrides):
+        raise ConfigError(
+            f"{override.lstrip('+').partition('=')[0]} (command line): the {match[2]}'s provider is the recipe's own",
+            hint=f"set provider.… for both, or give it one of its own first: +provider@{match[1]}=NAME",
+        )
 
 
 def _rewrite(override: str, known: set[str]) -> str:

@@ -201,7 +201,13 @@ class Recipe:
                 except ConfigError as error:
                     yield Problem(f"source.{name}", error.message)
         if self.prompts and not self.kinds and not any(t.size in (self.teacher.size, "any") for t in self.prompts.values()):
-            hint = "choose kinds=article or prompts=sentences beside it" if self.teacher.size == "small" else "choose prompts=article"
-            yield Problem("prompts", f"no template is made for a {self.teacher.size} teacher such as {self.teacher.model}; {hint}")
+            hint = (
+                "choose kinds=article or prompts=sentences beside it"
+                if self.teacher.size == "small"
+                else "choose prompts=article"
+            )
+            yield Problem(
+                "prompts", f"no template is made for a {self.teacher.size} teacher such as {self.teacher.model}; {hint}"
+            )
         if not self.source:
             yield Problem("source", "the recipe names no source")

@@ -636,3 +636,10 @@ def test_asking_before_building_says_what_to_do(ftbuild: Ftbuild, home: Path) ->
     assert ran.errors == ["the recipe 'words' has no tuned model yet, or was changed since it was built"]
     assert ran.hint == "build it first: ftbuild +recipe=words"
     assert everything(home) == before
+
+
+def test_one_key_of_a_provider_that_is_only_a_reference_is_refused(ftbuild: Ftbuild) -> None:
+    ran = ftbuild("plan", "+recipe=agrippina", "trainer.provider.base_url=http://localhost:1/v1")
+    assert ran.code == 2
+    assert ran.errors == ["trainer.provider.base_url (command line): the trainer's provider is the recipe's own"]
+    assert "+provider@trainer.provider=NAME" in ran.err

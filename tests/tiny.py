@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 CHAT = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -42,6 +43,9 @@ def write_tiny_model(folder: Path) -> Path:
         eos_token_id=vocabulary["<|im_end|>"],
         pad_token_id=vocabulary["<|endoftext|>"],
     )
-    LlamaForCausalLM(config).save_pretrained(str(folder))
+    model: Any = LlamaForCausalLM(config)
+    with torch.no_grad():
+        model.get_input_embeddings().weight.mul_(2)  # also what an adapter, which leaves them as they are, has to answer with
+    model.save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))
     return folder

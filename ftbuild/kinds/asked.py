@@ -55,6 +55,6 @@ def _wordings(gap: Gap) -> list[str]:
 
 
 def _last_turn(turns: Sequence[int], rows: int) -> int:
-    """Return up to which wording of each gap the rows come closest to the number that is wanted; the first is never left out."""
+    """Return up to which wording of each gap the rows come closest to the number wanted; the first is never left out."""
     counts = [sum(t <= turn for t in turns) for turn in range(max(turns, default=0) + 1)]
     return min(range(len(counts)), key=lambda turn: abs(counts[turn] - rows))
