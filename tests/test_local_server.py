@@ -110,13 +110,21 @@ class Tuned:
         return self.job.fine_tuned_model or ""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Compute with one thread: the model is so small that threads would only wait for each other."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
+
+
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("state")
 
 
 @pytest.fixture(scope="module")
-def server(state: Path) -> Iterator[Server]:
+def server(state: Path, one_thread: None) -> Iterator[Server]:  # noqa: ARG001 - before the server starts
     with running(state) as server:
         yield server
 

@@ -16,7 +16,7 @@ import sys
 import time
 from typing import Any
 
-from ftbuild.local.launch import MEMORY
+from ftbuild.local.launch import ENVIRONMENT
 from ftbuild.local.state import FINAL, State
 
 _PATIENCE = 30.0  # seconds that a training process may take to write its checkpoint when it is told to stop
@@ -91,7 +91,7 @@ class Queue:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "ftbuild.local.training", str(folder),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            env={**MEMORY, **os.environ}, limit=2**20,
+            env={**ENVIRONMENT, **os.environ}, limit=2**20,
         )  # fmt: skip
         self._running = (id_, process)
         if self.state.update_job(id_, status="running")["status"] in FINAL:  # cancelled while the process was starting

@@ -22,11 +22,13 @@ from ftbuild.errors import ConfigError, FtbuildError
 _NEEDS = ("torch", "transformers", "fastapi", "uvicorn", "multipart", "safetensors", "gguf")
 _PATIENCE = 45.0  # seconds for a training process to write its checkpoint, and for the server to end
 
-MEMORY = {
+ENVIRONMENT = {
     # Tensors come and go at every step.  Left alone, the C library returns their pages to the system each time and faults
     # them in again, which costs a quarter of the training time.
     "MALLOC_MMAP_THRESHOLD_": "1073741824",
     "MALLOC_TRIM_THRESHOLD_": "2147483648",
+    # A thread that waits for the others by spinning takes the processor from them where there are more processes than cores.
+    "OMP_WAIT_POLICY": "PASSIVE",
     "TOKENIZERS_PARALLELISM": "false",
 }
 
@@ -62,7 +64,7 @@ def running(folder: Path) -> Iterator[Server]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
-            env={**MEMORY, **os.environ, "FTBUILD_LOCAL_KEY": key},
+            env={**ENVIRONMENT, **os.environ, "FTBUILD_LOCAL_KEY": key},
         )
         try:
             yield Server(f"http://127.0.0.1:{_port(process, errors)}/v1", key)
