@@ -78,11 +78,15 @@ class Story:
 
 
 def start(home: Path, *argv: str) -> subprocess.Popen[str]:
-    """Start ftbuild in a process group of its own, as a shell does."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "ftbuild", *argv],
-        cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+    """Start ftbuild in a process group of its own, as a shell does, and with Ctrl-C in force even where it is not for us."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "ftbuild", *argv],
+            cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def finish(process: subprocess.Popen[str], since: float) -> Ran:

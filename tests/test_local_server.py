@@ -267,7 +267,7 @@ def test_the_tuned_model_is_a_directory_for_anybodys_transformers(client: openai
 
 
 def test_an_adapter_is_trained_on_turns_and_answers(client: openai.OpenAI, tiny_model: Path, state: Path) -> None:
-    made = create(client, tiny_model, TURNS, n_epochs=150, batch_size=12, learning_rate=3e-2, method="lora", lora_rank=16)
+    made = create(client, tiny_model, TURNS, n_epochs=150, batch_size=12, learning_rate=1e-2, method="lora", lora_rank=16)
     job = ended(client, made.id)
     assert (job.status, job.error) == ("succeeded", None)
     rows = table(client, job)

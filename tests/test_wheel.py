@@ -42,7 +42,7 @@ provider:
 trainer: {poll_seconds: 0.05}
 evaluate:
   probes:
-    food: {question: What do otters eat?, grade: {grader: contains, any_of: [fish]}}
+    food: {question: "What do otters eat?", grade: {grader: contains, any_of: [fish]}}
 """
 TEMPLATE = "Write {{ pairs }} questions about the {{ animal }}.\n\n{{ text }}\n"
 TEXT = "Otters live in rivers. They eat fish. They sleep in a holt.\n"
