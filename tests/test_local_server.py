@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -10,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -563,6 +565,26 @@ def test_the_server_ends_with_its_context(tmp_path: Path) -> None:
 def test_the_server_ends_with_a_context_that_fails(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), running(tmp_path):
         _ = 1 / 0
+    assert not processes(str(tmp_path))
+
+
+def test_a_busy_server_ends_at_once(tmp_path: Path, tiny_model: Path) -> None:
+    given_up = threading.Event()
+
+    def ask(busy: Server) -> None:
+        with connect(busy) as client, contextlib.suppress(openai.APIError):
+            complete(client, str(tiny_model), ["Hello"] * 2000, n=8, max_tokens=400, temperature=1)
+        given_up.set()
+
+    with running(tmp_path) as busy:
+        with connect(busy) as client:
+            complete(client, str(tiny_model), max_tokens=1)
+        threading.Thread(target=ask, args=(busy,)).start()
+        time.sleep(1)
+        assert not given_up.is_set()
+        since = time.monotonic()
+    assert time.monotonic() - since < 30
+    assert given_up.wait(30)
     assert not processes(str(tmp_path))
 
 

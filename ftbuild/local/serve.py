@@ -15,13 +15,14 @@ import socket
 import sys
 import threading
 from pathlib import Path
+from typing import NoReturn
 
 import uvicorn
 
 from ftbuild.local.app import create_app
 
 
-def main() -> int:
+def main() -> NoReturn:
     """Serve on a free loopback port until stdin closes."""
     folder = Path(sys.argv[1])
     key = os.environ.pop("FTBUILD_LOCAL_KEY")
@@ -50,7 +51,8 @@ def main() -> int:
         await task
 
     asyncio.run(serve())
-    return 0
+    sys.stdout.flush()
+    os._exit(0)  # and do not wait for the engine, which may still be at an answer that nobody reads any more
 
 
 def _no_signals() -> object:
@@ -60,4 +62,4 @@ def _no_signals() -> object:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()
