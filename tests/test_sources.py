@@ -11,6 +11,7 @@ from ftbuild.errors import ConfigError, FtbuildError, SourceError
 from ftbuild.records import Document, Pair
 from ftbuild.sources.file import file
 from ftbuild.sources.function import function
+from ftbuild.sources.pairs import pairs
 
 SHOUT = "def shout(word):\n    return word.upper() + '!'\n"
 
@@ -191,3 +192,57 @@ def test_the_users_prompts_come_before_ours(home: Path) -> None:
     own = write(home / "prompts/basic.j2", "Ask about {{ text }}.")
     assert paths.find_prompt("basic.j2") == own
     assert paths.find_prompt("detailed.j2") == paths.SHIPPED_PROMPTS / "detailed.j2"
+
+
+# ---- pairs that exist already ----
+
+TABLE = 'question,answer,section\nWho swims?,otters,Life/Habits\n,,\nWhat do they eat?,"fish, mostly",Life\n'
+
+
+def table(path: str, **given: str) -> list[Pair]:
+    """Return the pairs of a table."""
+    return list(pairs(path=path, **given))
+
+
+def test_reads_pairs_of_a_csv(home: Path) -> None:
+    write(home / "faq.csv", TABLE)
+    found = table("faq.csv", section="section")
+    assert [(p.prompt, p.completion, p.origin.path, p.origin.line) for p in found] == [
+        ("Who swims?", "otters", ("Life", "Habits"), 2),
+        ("What do they eat?", "fish, mostly", ("Life",), 4),
+    ]
+    assert {p.origin.document for p in found} == {"faq"}
+
+
+def test_reads_pairs_of_json_lines_with_columns_of_other_names(home: Path) -> None:
+    write(home / "faq.jsonl", '{"prompt": "谁会游泳？", "completion": "水獭"}\n\n{"prompt": "2 + 2?", "completion": 4}\n')
+    found = table("faq.jsonl", question="prompt", answer="completion", title="Otters")
+    assert [(p.prompt, p.completion) for p in found] == [("谁会游泳？", "水獭"), ("2 + 2?", "4")]
+    assert found[0].origin.document == "Otters"
+    assert found[0].id != found[1].id
+
+
+def test_reads_pairs_of_tabs(home: Path) -> None:
+    write(home / "faq.tsv", "question\tanswer\nWho swims?\totters\n")
+    assert [p.completion for p in table("faq.tsv")] == ["otters"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.jsonl", '{"question": "Who?", "answer": "me"}\nnot json\n', "a.jsonl:2: not JSON"),
+        ("a.jsonl", "[1]\n", "a.jsonl:1: an object in braces"),
+        ("a.jsonl", '{"question": "Who?", "anwser": "me"}\n', "a.jsonl:1: there is no column 'answer'; did you mean 'anwser'"),
+        ("a.jsonl", '{"question": "Who?", "answer": ""}\n', "a.jsonl:1: the answer is empty"),
+        ("a.jsonl", "\n", "holds no pairs"),
+        ("a.csv", 'question,answer\n"Who?,me\n', "a.csv:2: unexpected end of data"),
+        ("a.csv", "question;answer\nWho?;me\n", "a.csv:2: there is no column 'question'"),
+        ("a.doc", "x", "a.doc: .doc is no table that can be read"),
+        ("a.parquet", "x", "a.parquet: "),
+    ],
+)
+def test_says_what_is_wrong_with_a_table(home: Path, name: str, content: str, said: str) -> None:
+    write(home / name, content)
+    with pytest.raises(FtbuildError) as caught:
+        table(name)
+    assert said in caught.value.message
