@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ftbuild.providers import answering
 from ftbuild.records import Answer, Pair, read_pairs
 from ftbuild.rows import Formatter
-from ftbuild.services import Replies
-from ftbuild.teacher import Request, Teacher
+from ftbuild.teacher import Request
 
 if TYPE_CHECKING:
-    from ftbuild.recipe import Format, Probe, Recipe
+    from ftbuild.recipe import Probe, Recipe
     from ftbuild.registry import Use
     from ftbuild.stage import Task
 
@@ -45,24 +45,39 @@ def _path(probe: Probe) -> tuple[str, ...]:
     return tuple(p for p in (probe.section, probe.subsection) if p)
 
 
-def request(format: Format, formatter: Formatter, model: str, question: str, path: tuple[str, ...], max_tokens: int) -> Request:
-    """Return the request that asks a model one question, greedily."""
-    body = {"model": model, **formatter.body(question, path), "max_tokens": max_tokens, "temperature": 0}
-    return Request(format.kind, body)
+class Asker:
+    """Makes the requests that ask a model questions, greedily, in the words of the recipe's rows."""
+
+    def __init__(self, recipe: Recipe, model: str) -> None:
+        self._recipe, self._model = recipe, model
+        self._formatter = Formatter(recipe.format, recipe.vars)
+        self._who = answering(recipe.trainer.provider, recipe.trainer.base_model)
+
+    def request(self, question: str, path: tuple[str, ...] = ()) -> Request:
+        """Return the request that asks one question."""
+        most = self._recipe.evaluate.max_tokens
+        body = {"model": self._model, **self._formatter.body(question, path), "max_tokens": most, "temperature": 0}
+        return Request(self._recipe.format.kind, body, self._who)
+
+
+def asked(task: Task, model: str) -> list[Request]:
+    """Return the requests that ask a model all questions of the recipe."""
+    asker = Asker(task.recipe, model)
+    return [asker.request(q.text, q.path) for q in _questions(task)]
+
+
+def _questions(task: Task) -> list[Question]:
+    return list(questions(task.recipe, read_pairs(task.input("curate/held_out.jsonl"))))
 
 
 def ask(task: Task, model: str) -> list[Answer]:
     """Ask a model all questions of the recipe and grade the answers."""
-    recipe = task.recipe
-    asked = list(questions(recipe, read_pairs(task.input("curate/held_out.jsonl"))))
-    formatter = Formatter(recipe.format, recipe.vars)
-    requests = [request(recipe.format, formatter, model, q.text, q.path, recipe.evaluate.max_tokens) for q in asked]
-    provider = recipe.trainer.provider
-    teacher = Teacher(lambda: task.services.async_client(provider), provider, Replies(task.services.store), attempts=1)
-    with task.console.step(f"asking {len(asked)} questions") as bar:
+    requests = asked(task, model)
+    with task.console.step(f"asking {len(requests)} questions") as bar:
+        teacher = task.services.teacher(task.recipe.trainer.provider, attempts=1)
         replies = teacher.ask(requests, usable=lambda _request, _text: True, told=bar)
     answers = []
-    for question, reply in zip(asked, replies, strict=True):
+    for question, reply in zip(_questions(task), replies, strict=True):
         text = reply.text.strip()
         grade = question.grade(text, question.expected)
         answers.append(Answer(question.name, question.text, text, grade.right, grade.why, grade.score))

@@ -8,9 +8,11 @@ In: argv.  Out: an exit code.  This is where errors become lines; nothing below 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftbuild import __version__
@@ -30,7 +32,13 @@ of what it learned come out.
   ftbuild recipes                               list the recipes, yours and ours
   ftbuild -m +recipe=NAME train.epochs=2,4      build every combination (a Hydra multirun)
 
+  ftbuild show BUILD                            where a build comes from: commit, digests, models, tokens, cost
+  ftbuild diff A B                              two builds compared: keys, pairs, answers, scores
+  ftbuild gc                                    what the store holds that nobody needs; apply=true removes it
+
 Any key of a recipe can be set: train.epochs=2, format=chat, source=wikipedia, provider=openai.
+`ftbuild VERB --help` says more about a verb.
+  until=curate, force=[generate], check=rebuild, offline=true, locked=true      (ftbuild build --help)
   --json           print one JSON document on stdout, and nothing else there
   --cfg job        print the whole configuration
   --version        print the version
@@ -69,6 +77,20 @@ class Arguments:
     words: list[str] = field(default_factory=list)
     flags: list[str] = field(default_factory=list)
     as_json: bool = False
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The overrides of a verb that needs no recipe, with defaults.  ConfigError for one that it does not know."""
+        from ftbuild.schema import nearest
+
+        store = os.environ.get("FTBUILD_STORE", ".ftbuild")
+        known = {"builds": "builds", "store": store, "lock": "ftbuild.lock", "keep": "5", "apply": "false", "replies": ""}
+        for override in self.overrides:
+            key, _, value = override.lstrip("+").partition("=")
+            if key not in known:
+                raise ConfigError(f"{key} (command line): {self.verb} does not know this; {nearest(key, known)}")
+            known[key] = value
+        return known
 
     @classmethod
     def parse(cls, argv: Sequence[str], verbs: Sequence[str]) -> Arguments:
@@ -115,7 +137,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     console = Console(as_json="--json" in given)
     if not given or given[0] == "help" or {"-h", "--help"} & set(given):
-        console.json({"usage": USAGE}) if console.as_json else console.result(USAGE.rstrip())
+        usage = _usage(next((word for word in given if word not in ("help", "--json") and word.isalpha()), ""))
+        console.json({"usage": usage}) if console.as_json else console.result(usage.rstrip())
         return 0 if given else 2
     if given[0] in ("--version", "-V"):
         console.json({"version": __version__}) if console.as_json else console.result(f"ftbuild {__version__}")
@@ -130,6 +153,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return Interrupted.exit_code
 
 
+def _usage(verb: str) -> str:
+    """Return the help text of a verb, or of all of ftbuild."""
+    import inspect
+
+    if not verb:
+        return USAGE
+    from ftbuild.verbs import VERBS, WITHOUT_RECIPE
+
+    function = {**VERBS, **WITHOUT_RECIPE}.get(verb)
+    return inspect.getdoc(function) or "" if function else USAGE
+
+
 def run(argv: Sequence[str], console: Console) -> int:
     """Run one command.  Raises FtbuildError for whatever goes wrong."""
     from ftbuild.verbs import VERBS, WITHOUT_RECIPE
@@ -139,17 +174,45 @@ def run(argv: Sequence[str], console: Console) -> int:
         return WITHOUT_RECIPE[arguments.verb](arguments, console)
     from ftbuild import config
 
+    completion = {"-sc", "--shell-completion"} & set(arguments.flags)  # `-sc install=bash` is no override
+    overrides = arguments.overrides if completion else config.rewrite(arguments.overrides)
+    if config.sweeps([*arguments.flags, *overrides]):
+        return _sweep(arguments, overrides, console)
     code = 0
 
     def job(cfg: DictConfig) -> Any:
         nonlocal code
-        build = config.build_from(cfg)
-        code, objective = VERBS[arguments.verb](build, arguments, console)
+        code, objective = VERBS[arguments.verb](config.build_from(cfg), arguments, console)
         return objective
 
-    completion = {"-sc", "--shell-completion"} & set(arguments.flags)  # `-sc install=bash` is no override
-    config.run_hydra(job, [*arguments.flags, *(arguments.overrides if completion else config.rewrite(arguments.overrides))])
+    config.run_hydra(job, [*arguments.flags, *overrides])
     return code
+
+
+def _sweep(arguments: Arguments, overrides: Sequence[str], console: Console) -> int:
+    """Run a sweep: many builds, and then what became of them; any other verb is simply done many times."""
+    import tempfile
+
+    from ftbuild import config, sweep
+    from ftbuild.verbs import VERBS, build_job, show_sweep
+
+    def once(cfg: DictConfig) -> Any:
+        return VERBS[arguments.verb](config.build_from(cfg), arguments, console)[1]
+
+    if arguments.verb != "build":
+        with tempfile.TemporaryDirectory(prefix="ftbuild-sweep-") as aside:  # for the multirun.yaml that Hydra writes
+            config.run_hydra(once, [*arguments.flags, *overrides, f"hydra.sweep.dir={aside}"])
+        return 0
+    name = sweep.named([o for o in overrides if not o.lstrip("+").startswith("hydra")])
+    builds = next((o.partition("=")[2] for o in reversed(overrides) if o.lstrip("+").startswith("builds=")), "builds")
+    folder = sweep.folder_of(Path(builds), name)
+    sweep.begin(folder)
+
+    def job(cfg: DictConfig) -> Any:
+        return build_job(cfg, console)
+
+    config.run_hydra(job, [*arguments.flags, *overrides, f"++{sweep.KEY}={name}"])
+    return show_sweep(folder, name, console)
 
 
 Verb = Callable[..., Any]

@@ -12,14 +12,14 @@ from __future__ import annotations
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftbuild import paths
-from ftbuild.errors import ConfigError
+from ftbuild.errors import ConfigError, FtbuildError, Interrupted
+from ftbuild.options import Options
 from ftbuild.schema import Problem, build, nearest
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ftbuild.recipe import Recipe
     from ftbuild.store import Store
+    from ftbuild.sweep import Job
 
 _PLAIN_OVERRIDE = re.compile(r"^(?P<key>[A-Za-z_][\w.@/-]*)=")
 _SECRET = re.compile(r"(?i)(^|[+._{,])\s*(api_?key|token|secret|password)\s*[=:]\s*\S|\bsk-[\w-]{16,}")
@@ -72,7 +73,7 @@ def _rewrite(override: str, known: set[str]) -> str:
     if match is None:
         return override
     key = match["key"]
-    if key == "recipe":
+    if key in ("recipe", "sweep"):
         return "+" + override
     if key.partition("@")[0] in known or key.startswith(("hydra.", "hydra/")):
         value = override.partition("=")[2]
@@ -83,9 +84,10 @@ def _rewrite(override: str, known: set[str]) -> str:
 
 
 def run_hydra(function: Callable[[DictConfig], Any], arguments: Sequence[str]) -> None:
-    """Compose with Hydra and call `function` with the result, once, or once a job in a multirun.
+    """Compose with Hydra and call `function` with the result, once, or once a job in a sweep.
 
-    Raises ConfigError for whatever Hydra refuses.
+    Raises ConfigError for whatever Hydra refuses, and whatever `function` raises; a sweep goes on after an FtbuildError, and
+    `function` itself has to tell of it.
     """
     import hydra
     import yaml
@@ -99,22 +101,27 @@ def run_hydra(function: Callable[[DictConfig], Any], arguments: Sequence[str]) -
     if UserConf not in Plugins.instance().discover(SearchPathPlugin):
         Plugins.instance().register(UserConf)
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # exceptions come here instead of being printed
-    aside: tempfile.TemporaryDirectory[str] | None = None
-    if {"-m", "--multirun"} & set(arguments) and not any(a.startswith("hydra.sweep.dir=") for a in arguments):
-        aside = tempfile.TemporaryDirectory(prefix="ftbuild-sweep-")  # for the multirun.yaml that a sweep leaves behind
-        arguments = [*arguments, f"hydra.sweep.dir={aside.name}"]
     saved, sys.argv = sys.argv, [sys.argv[0], *arguments]
     failed: list[Exception] = []
+    many = sweeps(arguments)
 
     def job(cfg: DictConfig) -> Any:
         try:
             return function(cfg)
-        except Exception as error:  # noqa: BLE001 - raised below, past Hydra, which would print it in its own way
+        except Interrupted as error:
+            if many:
+                raise KeyboardInterrupt from error  # the jobs that are left must not begin
             failed.append(error)
-            return None
+        except Exception as error:
+            if many:
+                raise  # a sampler has to know
+            failed.append(error)  # raised below, past Hydra, which would print it in its own way
+        return None
 
     try:
         hydra.main(version_base="1.3", config_path=str(paths.SHIPPED_CONF), config_name="config")(job)()
+    except FtbuildError:  # of a job; it was told when it happened
+        pass
     except yaml.YAMLError as error:
         raise _not_yaml(error) from error
     except UnicodeDecodeError as error:
@@ -123,10 +130,13 @@ def run_hydra(function: Callable[[DictConfig], Any], arguments: Sequence[str]) -
         raise _translated(error, overrides=arguments) from error
     finally:
         sys.argv = saved
-        if aside:
-            aside.cleanup()
     if failed:
         raise failed[0]
+
+
+def sweeps(arguments: Sequence[str]) -> bool:
+    """Say whether a command line asks for a sweep: by a flag, or by naming one."""
+    return bool({"-m", "--multirun"} & set(arguments)) or any(a.lstrip("+").startswith("sweep=") for a in arguments)
 
 
 def recipe_from(cfg: DictConfig) -> Recipe:
@@ -163,7 +173,7 @@ def recipe_from(cfg: DictConfig) -> Recipe:
     return recipe
 
 
-NOT_RECIPE = frozenset({"store", "builds"})
+NOT_RECIPE = frozenset({"store", "builds", "sweep_name", *Options.__dataclass_fields__})
 
 
 def _translated(error: Exception, choices: dict[str, Any] | None = None, overrides: Sequence[str] = ()) -> ConfigError:
@@ -203,19 +213,46 @@ def shipped(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Build:
-    """A recipe, where its results go, and where everything is kept."""
+    """A recipe, how to build it, where its results go, and where everything is kept.
+
+    `overrides` are the words of the command line; `job` is set for a job of a sweep.
+    """
 
     recipe: Recipe
+    options: Options
     store: Store
     folder: Path
+    overrides: tuple[str, ...] = ()
+    job: Job | None = None
+
+    @property
+    def lock(self) -> Path | None:
+        """The lock file, unless there is to be none.  The jobs of a sweep are trials, and leave it alone."""
+        return Path(self.options.lock) if self.options.lock and self.job is None else None
 
 
 def build_from(cfg: DictConfig) -> Build:
-    """Return the composed configuration as a build: the checked recipe, and where its results and its store lie."""
+    """Return the composed configuration as a build: the checked recipe and options, and where everything lies."""
+    from hydra.core.hydra_config import HydraConfig
+
     from ftbuild.store import Store
+    from ftbuild.sweep import job_of
 
     recipe = recipe_from(cfg)
-    return Build(recipe, Store(Path(str(cfg.store))), Path(str(cfg.builds)) / recipe.name)
+    overrides = tuple(HydraConfig.get().overrides.task)
+    problems: list[Problem] = []
+    options = build(Options, {name: _plain(cfg, name) for name in Options.__dataclass_fields__ if name in cfg}, problems)
+    if problems:
+        raise ConfigError(*(f"command line: {p}" for p in problems))
+    folder, job = Path(str(cfg.builds)) / recipe.name, job_of(HydraConfig.get())
+    return Build(recipe, options, Store(Path(str(cfg.store))), job.folder(folder) if job else folder, overrides, job)
+
+
+def _plain(cfg: DictConfig, name: str) -> Any:
+    from omegaconf import OmegaConf
+
+    value = cfg[name]
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
 def described_recipes() -> list[tuple[str, str, str]]:

@@ -2,7 +2,8 @@
 
 A value is hashed as a tagged tree, so that `1`, `"1"`, `True` and `[1]` all differ and no two structures collide by the way
 they are written down: every node is `tag length : payload`, mappings are sorted by key, dataclasses carry their name.  Fields
-marked `identity=False` are left out.  Digests are 64 lower-case hexadecimal digits (SHA-256).
+marked `identity=False` are left out; of those marked `ordered`, the order of the entries counts too.  Digests are 64
+lower-case hexadecimal digits (SHA-256).
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from ftbuild.registry import Use
+
+ORDER = "(order)"
+"""The entry that tells the order of a mapping's other entries, where that matters."""
 
 
 def digest(value: Any) -> str:
@@ -37,13 +41,19 @@ def identity(value: Any) -> Any:
     if isinstance(value, Use):
         return {value.noun: value.name, **{k: identity(v) for k, v in sorted(value.params.items())}}
     if is_dataclass(value) and not isinstance(value, type):
-        kept = (f for f in fields(value) if f.metadata.get("identity", True))
-        return {f.name: identity(getattr(value, f.name)) for f in kept}
+        return {f.name: part(value, f.name) for f in fields(value) if f.metadata.get("identity", True)}
     if isinstance(value, Mapping):
         return {str(k): identity(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [identity(v) for v in value]
     return value
+
+
+def part(value: Any, name: str) -> Any:
+    """Return the identity of one field of a dataclass.  Where the order of a mapping counts, it is told among its entries."""
+    plain = identity(getattr(value, name))
+    ordered = type(value).__dataclass_fields__[name].metadata.get("ordered", False)
+    return {**plain, ORDER: list(plain)} if ordered and len(plain) > 1 else plain
 
 
 def _encode(value: Any) -> bytes:

@@ -1,65 +1,179 @@
 """Run the steps of a plan that have to run, and publish what they make.
 
-In: a plan.  Out: the records of all stages.  A stage works in a folder aside; what it made becomes visible all at once, when
-it is done.  What is stopped in the middle leaves nothing behind but the replies and the job ids that it paid for.
+In: a plan.  Out: the records of all its stages.  A stage works in a folder aside; what it made becomes visible all at once,
+when it is done.  What is stopped in the middle leaves nothing behind but the replies and the job ids that it paid for.
+
+Whoever is at work on a key holds its lock; another build that wants the same waits, and takes the result.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ftbuild.console import Console, seconds
+from ftbuild.digest import digest_file
 from ftbuild.errors import FtbuildError, Interrupted
-from ftbuild.plan import Plan, Step, Verdict, inputs_of, step_of
+from ftbuild.options import Options
+from ftbuild.plan import Last, Plan, Step, Verdict, inputs_of, step_of
 from ftbuild.services import Services
-from ftbuild.stage import Stage, Task
+from ftbuild.stage import STAGES, Stage, Task
 from ftbuild.store import Action, Store
 
 if TYPE_CHECKING:
+    from ftbuild.lockfile import Pinned
     from ftbuild.recipe import Recipe
 
 
-def execute(plan: Plan, recipe: Recipe, store: Store, console: Console) -> dict[str, Action]:
-    """Run what has to run, in order, and return the records of all stages.  Interrupted on Ctrl-C."""
-    done: dict[str, Action] = {}
-    with Services(store, console) as services:
+@dataclass
+class Execution:
+    """One build while it runs.  `done` holds the records of finished stages, `ran` the names of those that were run here."""
+
+    recipe: Recipe
+    store: Store
+    last: Last
+    options: Options
+    console: Console
+    services: Services
+    pinned: Pinned | None = None
+    done: dict[str, Action] = field(default_factory=dict)
+    ran: list[str] = field(default_factory=list)
+
+    def take(self, planned: Step) -> None:
+        """Bring one step of the plan to its end."""
+        step = planned if planned.verdict is not Verdict.MAYBE else self._again(planned.stage)
+        if self.pinned:
+            self.pinned.check(step)
+        if step.verdict is Verdict.RUN:
+            self.done[step.stage.name] = self._alone(step)
+        else:
+            assert step.action is not None
+            self.done[step.stage.name] = step.action
+
+    def _again(self, stage: Stage) -> Step:
+        return step_of(stage, self.recipe, self.store, self.done, self.last, self.options)
+
+    def _alone(self, step: Step) -> Action:
+        """Run a step while nobody else does, or take what somebody else made of it meanwhile."""
+        name = step.stage.name
+
+        def waiting() -> None:
+            self.console.heading(name, step.stage.summary)
+            self.console.note("another build is at this already; waiting for its result")
+
+        with self.store.locks.hold(f"{name} {step.key}", patience=self.options.lock_timeout, waiting=waiting) as waited:
+            made = self.store.find(name, step.key) if waited else None
+            if made and not self.store.lacks(made):
+                return made
+            return self.run(step)
+
+    def run(self, step: Step) -> Action:
+        """Run a step and publish its outputs."""
+        stage = step.stage
+        self.console.heading(stage.name, stage.summary)
+        for reason in step.reasons:
+            self.console.note(f"because: {reason}")
+        started = time.monotonic()
+        with self.store.workspace() as folder:
+            facts = self.work(stage, step.key, folder)
+            took = time.monotonic() - started
+            action = self.store.publish(
+                stage.name,
+                step.key,
+                folder,
+                inputs=inputs_of(stage, self.done) or {},
+                config=stage.slice(self.recipe),
+                depends=stage.depends(self.recipe),
+                version=stage.version,
+                facts={**facts, "seconds": round(took, 2)},
+            )
+        if self.pinned:
+            self.pinned.made(action)
+        self.ran.append(stage.name)
+        self.console.note(f"done in {seconds(took)}" + _told(facts))
+        return action
+
+    def work(self, stage: Stage, key: str, folder: Path) -> dict[str, Any]:
+        """Have a stage put its outputs into a folder, and return its facts."""
+        inputs = {name: self.store.sound(d) for name, d in (inputs_of(stage, self.done) or {}).items()}
+        earlier = takewhile(lambda name: name != stage.name, STAGES)
+        before = {name: self.done[name].facts for name in earlier if name in self.done}
+        forced = stage.name in self.options.force
+        task = Task(stage.view(self.recipe), key, inputs, folder, self.services, self.console, before, forced=forced)
+        try:
+            stage.run(task)
+        except OSError as error:
+            where = error.filename or self.store.root
+            raise FtbuildError(f"{stage.name}: {error.strerror or error}: {where}", hint="is the disk full?") from error
+        made = {p.name for p in folder.iterdir()}
+        if made != set(stage.outputs):
+            raise FtbuildError(f"the stage {stage.name!r} made {sorted(made)}, but declares {sorted(stage.outputs)}")
+        return task.facts
+
+
+def execute(
+    plan: Plan,
+    recipe: Recipe,
+    store: Store,
+    console: Console,
+    *,
+    options: Options | None = None,
+    last: Last | None = None,
+    pinned: Pinned | None = None,
+) -> Execution:
+    """Run what has to run, in order.  Interrupted on Ctrl-C."""
+    options = options or Options()
+    with Services(store, console, options) as services:
+        execution = Execution(recipe, store, last or Last(), options, console, services, pinned)
+        if pinned:
+            for planned in plan.steps:
+                pinned.check(planned)  # before anything runs
         for planned in plan.steps:
-            step = planned if planned.verdict is not Verdict.MAYBE else step_of(planned.stage, recipe, store, done)
             try:
-                done[step.stage.name] = step.action or _run(step, recipe, store, done, services, console)
+                execution.take(planned)
             except KeyboardInterrupt:
                 raise Interrupted(
-                    f"stopped during {step.stage.name}",
+                    f"stopped during {planned.stage.name}",
                     hint="what is finished is kept; the same command goes on from here",
                 ) from None
-    return done
+        if options.check == "rebuild":
+            _check(plan, execution)
+    return execution
 
 
-def _run(step: Step, recipe: Recipe, store: Store, done: Mapping[str, Action], services: Services, console: Console) -> Action:
-    stage = step.stage
-    digests = inputs_of(stage, done) or {}
-    console.heading(stage.name, stage.summary)
-    started = time.monotonic()
-    with store.workspace() as folder:
-        inputs = {name: store.object(digest) for name, digest in digests.items()}
-        before = {name: action.facts for name, action in done.items()}
-        task = Task(stage.view(recipe), step.key, inputs, folder, services, console, before)
-        stage.run(task)
-        _check(stage, {p.name for p in folder.iterdir()})
-        took = time.monotonic() - started
-        facts = {**task.facts, "seconds": round(took, 2)}
-        action = store.publish(stage.name, step.key, folder, inputs=digests, config=stage.slice(recipe), facts=facts)
-    console.note(f"done in {seconds(took)}" + _facts(task.facts))
-    return action
+def _check(plan: Plan, execution: Execution) -> None:
+    """Run every stage of a build a second time and compare.  FtbuildError names what differs.
+
+    Training is run again only if it is forced: another run is another job, and another model.
+    """
+    store, console, differing = execution.store, execution.console, []
+    for stage, before in ((s.stage, execution.done[s.stage.name]) for s in plan.steps):
+        if not stage.reproducible and stage.name not in execution.options.force:
+            continue
+        console.heading(stage.name, "Once more, to compare.")
+        with store.workspace() as folder:
+            execution.work(stage, before.key, folder)
+            for name, was in before.outputs.items():
+                if digest_file(folder / name) != was:
+                    differing.append(f"{stage.name}/{name}: {_difference(store.sound(was), folder / name)}")
+    if differing:
+        raise FtbuildError("check=rebuild: not the same when made again: " + "; ".join(differing))
+    console.note("check=rebuild: everything is the same when made again")
 
 
-def _check(stage: Stage, made: set[str]) -> None:
-    if made != set(stage.outputs):
-        raise FtbuildError(f"the stage {stage.name!r} made {sorted(made)}, but declares {sorted(stage.outputs)}")
+def _difference(one: Path, other: Path) -> str:
+    """Return the first line in which two texts differ."""
+    lines = [path.read_text(encoding="utf-8", errors="replace").splitlines() for path in (one, other)]
+    for number, (old, new) in enumerate(zip(*lines, strict=False), start=1):
+        if old != new:
+            return f"line {number} was {old[:80]!r} and is {new[:80]!r}"
+    return f"{len(lines[0])} lines before, {len(lines[1])} now"
 
 
-def _facts(facts: Mapping[str, object]) -> str:
+def _told(facts: Mapping[str, object]) -> str:
     shown = [f"{v:,} {k.replace('_', ' ')}" for k, v in facts.items() if isinstance(v, int) and not isinstance(v, bool)]
     return ": " + ", ".join(shown) if shown else ""

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,18 @@ from ftbuild.errors import SourceError
 if TYPE_CHECKING:
     import httpx2
 
+_FORBIDDEN: ContextVar[bool] = ContextVar("forbidden", default=False)
 _BUSY = frozenset({429, 500, 502, 503, 504})
+
+
+@contextmanager
+def forbidden(yes: bool) -> Iterator[None]:  # noqa: FBT001 - reads well where it is called
+    """Refuse to send anything while this lasts, for builds that are to run offline."""
+    token = _FORBIDDEN.set(yes)
+    try:
+        yield
+    finally:
+        _FORBIDDEN.reset(token)
 
 
 @dataclass
@@ -39,6 +52,8 @@ class Client:
         """
         import httpx2
 
+        if _FORBIDDEN.get():
+            raise SourceError(f"offline=true: this build would have to ask {url}", hint="without offline=true it is asked")
         problem = ""
         with httpx2.Client(timeout=self.timeout, follow_redirects=True, headers={"User-Agent": self.user_agent}) as http:
             for attempt in range(self.attempts):

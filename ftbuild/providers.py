@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftbuild.errors import ConfigError
+from ftbuild.local.identity import depends
 from ftbuild.registries import PROVIDERS
 
 if TYPE_CHECKING:
@@ -30,6 +31,29 @@ class Connection:
 
     def __repr__(self) -> str:
         return f"Connection({self.base_url!r}, api_key=…)"
+
+
+def answering(provider: Provider, model: str) -> dict[str, str]:
+    """Return who answers when a model is asked: its answers depend on this, and so do models that are tuned from it.
+
+    At an address of one's own, a model's name says nothing without the address.
+    """
+    who = {"provider": provider.kind if provider.base_url is None else f"{provider.kind} at {provider.base_url}"}
+    return {**who, **PROVIDERS.depends(provider.kind, model)}
+
+
+def tuned_models(state: Path) -> list[tuple[str, Path]]:
+    """Return the models that the embedded provider has tuned, with the folders that their jobs left."""
+    from ftbuild.local.housekeeping import tuned_models
+
+    return tuned_models(state)
+
+
+def forget_model(state: Path, model: str) -> None:
+    """Remove a model that the embedded provider has tuned, with its job's folder."""
+    from ftbuild.local.housekeeping import forget_model
+
+    forget_model(state, model)
 
 
 @PROVIDERS("openai")
@@ -53,7 +77,7 @@ def openai(provider: Provider, state: Path, console: Console) -> Iterator[Connec
     yield Connection(provider.base_url, key)
 
 
-@PROVIDERS("local")
+@PROVIDERS("local", depends=depends)
 @contextlib.contextmanager
 def local(provider: Provider, state: Path, console: Console) -> Iterator[Connection]:
     """Connect to the embedded server, which is started when it is first needed and stopped with the build."""

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from ftbuild.errors import ConfigError
 from ftbuild.grammar.language import Language
 from ftbuild.paths import find_file, find_prompt
+from ftbuild.prices import Prices
 from ftbuild.registries import FILTERS, GRADERS, KINDS, PARSERS, PROVIDERS, RULES, SOURCES
 from ftbuild.registry import Use
 from ftbuild.schema import Problem
@@ -22,6 +23,11 @@ from ftbuild.schema import Problem
 def aside(default: Any) -> Any:
     """Declare a field that changes how a stage runs and never what it produces."""
     return field(default=default, metadata={"identity": False})
+
+
+def in_order() -> Any:
+    """Declare a mapping whose entries are taken in the order in which they stand."""
+    return field(default_factory=dict, metadata={"ordered": True})
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,7 @@ class Provider:
     retries: int = aside(4)
     models: Mapping[str, str] = field(default_factory=dict, metadata={"identity": False})
     teacher_size: str = aside("capable")
+    prices: Prices = field(default_factory=Prices, metadata={"identity": False})
     extras: bool = False
 
 
@@ -62,7 +69,7 @@ class Trainer:
 class Clean:
     """Cleaning rules by name, run in the order in which they stand.  `null` switches one off."""
 
-    rules: Mapping[str, Annotated[Use[str], RULES]]
+    rules: Mapping[str, Annotated[Use[str], RULES]] = in_order()
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,7 @@ class Template:
     endpoint: Literal["chat", "completion"] = "chat"
     parse: Annotated[str, PARSERS] = "pairs"
     pairs: int = 20
-    vary: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    vary: Mapping[str, tuple[Any, ...]] = in_order()
     system: str = ""
     samples: int = 1
     temperature: float = 0.7
@@ -151,7 +158,7 @@ class Probe:
 class Curate:
     """Filters by name, run in order over all pairs, and how many pairs are held out to test with."""
 
-    filters: Mapping[str, Annotated[Use[Any], FILTERS]] = field(default_factory=dict)
+    filters: Mapping[str, Annotated[Use[Any], FILTERS]] = in_order()
     hold_out: int = 0
 
 
@@ -162,7 +169,7 @@ class Evaluate:
     `held_out` grades the pairs that `curate.hold_out` keeps back, against their own answers.
     """
 
-    probes: Mapping[str, Probe] = field(default_factory=dict)
+    probes: Mapping[str, Probe] = in_order()
     held_out: Annotated[Use[Any], GRADERS] | None = None
     max_tokens: int = 64
 
@@ -172,7 +179,7 @@ class Recipe:
     """Everything that one build needs to know."""
 
     name: str
-    source: Mapping[str, Annotated[Use[Any], SOURCES]]
+    source: Mapping[str, Annotated[Use[Any], SOURCES]] = field(metadata={"ordered": True})
     clean: Clean
     structure: Structure
     teacher: Teacher
@@ -182,8 +189,8 @@ class Recipe:
     evaluate: Evaluate
     curate: Curate
     language: Language
-    prompts: Mapping[str, Template] = field(default_factory=dict)
-    kinds: Mapping[str, Annotated[Use[Any], KINDS]] = field(default_factory=dict)
+    prompts: Mapping[str, Template] = in_order()
+    kinds: Mapping[str, Annotated[Use[Any], KINDS]] = in_order()
     vars: Mapping[str, Any] = field(default_factory=dict)
     provider: Provider = field(default_factory=Provider)
 

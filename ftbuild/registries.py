@@ -16,7 +16,10 @@ PARSERS: Registry[Any] = Registry("parser", home="ftbuild.parsers")
 """`(reply) -> Parsed`: how a teacher's reply becomes pairs."""
 
 KINDS: Registry[Any] = Registry("kind", home="ftbuild.kinds")
-"""`(sections, language, *, …) -> iterable of Pair`: rows that are made from the text itself and ask no teacher."""
+"""`(sections, language, *, …) -> iterable of Pair`: rows that are made from the text itself and ask no teacher.
+
+`depends` is given the recipe.
+"""
 
 FILTERS: Registry[Any] = Registry("filter", home="ftbuild.filters")
 """`(pairs, *, …) -> iterable of (Pair, reason to reject or "")`: what may become training data."""
@@ -25,4 +28,7 @@ GRADERS: Registry[Any] = Registry("grader", home="ftbuild.graders")
 """`(answer, expected, *, …) -> Grade`: whether an answer is right."""
 
 PROVIDERS: Registry[Any] = Registry("provider", home="ftbuild.providers")
-"""`(provider, state, console) -> context manager of Connection`: who answers and trains."""
+"""`(provider, state, console) -> context manager of Connection`: who answers and trains.
+
+`depends` is given the name of a model.
+"""

@@ -67,8 +67,8 @@ class Registry(Generic[R]):
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Register the decorated function under `name`.
 
-        `files` names those of its parameters that name a local file; `depends` is given the recipe and says what else the
-        result depends on, such as the version of a model.
+        `files` names those of its parameters that name a local file; `depends` says what else the result depends on, such as
+        the version of a model, given whatever those who ask about this kind of function have to offer.
         """
 
         def register(function: Callable[P, R]) -> Callable[P, R]:
@@ -109,10 +109,11 @@ class Registry(Generic[R]):
         """Return the local files that a use of a function names in its parameters."""
         return [str(use.params[p]) for p in self._files[use.name] if use.params.get(p)]
 
-    def depends(self, use: Use[R], recipe: Any) -> dict[str, str]:
-        """Return what else the result of a function depends on besides its arguments, by name."""
-        told = self._depends[use.name]
-        return dict(told(recipe)) if told else {}
+    def depends(self, name: str, given: Any) -> dict[str, str]:
+        """Return what else the result of the function called `name` depends on besides its arguments, by name."""
+        importlib.import_module(self._home)
+        told = self._depends[name]
+        return dict(told(given)) if told else {}
 
     def summary(self, name: str) -> str:
         """Return the first line of the function's docstring."""

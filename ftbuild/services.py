@@ -7,8 +7,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ftbuild.digest import digest
+from ftbuild.errors import SourceError
+from ftbuild.options import Options
 from ftbuild.registries import PROVIDERS
-from ftbuild.store import Store, read_json, write_json
+from ftbuild.replies import Replies
+from ftbuild.store import Store
+from ftbuild.teacher import Teacher
 
 if TYPE_CHECKING:
     import httpx2
@@ -22,8 +26,9 @@ if TYPE_CHECKING:
 class Services:
     """Opens connections on demand and closes them all at the end of the build, however it ends."""
 
-    def __init__(self, store: Store, console: Console) -> None:
+    def __init__(self, store: Store, console: Console, options: Options | None = None) -> None:
         self.store = store
+        self.options = options or Options()
         self._console = console
         self._stack = contextlib.ExitStack()
         self._open: dict[str, Connection] = {}
@@ -33,6 +38,11 @@ class Services:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stack.close()
+
+    def teacher(self, provider: Provider, *, attempts: int) -> Teacher:
+        """Return somebody to ask many things at once; what was answered before, in any build, is not asked again."""
+        patience = self.options.lock_timeout
+        return Teacher(lambda: self.async_client(provider), provider, Replies(self.store), attempts=attempts, patience=patience)
 
     def client(self, provider: Provider) -> openai.OpenAI:
         """Return a client for a provider.  It retries what is worth retrying by itself."""
@@ -51,6 +61,11 @@ class Services:
         return openai.AsyncOpenAI(**options, http_client=http)
 
     def _connection(self, provider: Provider) -> Connection:
+        if self.options.offline:
+            raise SourceError(
+                f"offline=true: this build would have to ask {provider.base_url or provider.kind}",
+                hint="ftbuild plan … says what for; without offline=true it is asked",
+            )
         name = digest([provider.kind, provider.base_url, provider.api_key_env])
         if name not in self._open:
             opening = PROVIDERS[provider.kind](provider, self.store.root / "local", self._console)
@@ -83,18 +98,3 @@ async def _no_credit_async(response: httpx2.Response) -> None:
 def _give_up(response: httpx2.Response) -> None:
     if b"insufficient_quota" in response.content:
         response.headers["x-should-retry"] = "false"
-
-
-class Replies:
-    """The replies of teachers, each stored under the hash of its request the moment it arrives."""
-
-    def __init__(self, store: Store) -> None:
-        self._folder = store.root / "replies"
-
-    def get(self, request: str) -> dict[str, Any] | None:
-        """Return the stored reply to a request, or None."""
-        return read_json(self._folder / request[:2] / f"{request[2:]}.json")  # type: ignore[no-any-return]
-
-    def put(self, request: str, reply: dict[str, Any]) -> None:
-        """Store a reply."""
-        write_json(self._folder / request[:2] / f"{request[2:]}.json", reply)

@@ -9,17 +9,19 @@ stage's key covers is what the stage can see.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ftbuild.digest import identity
+from ftbuild.digest import part
+from ftbuild.versions import versions
 
 if TYPE_CHECKING:
     from ftbuild.console import Console
     from ftbuild.recipe import Recipe
     from ftbuild.services import Services
+    from ftbuild.teacher import Request
 
 
 @dataclass
@@ -34,6 +36,7 @@ class Task:
     console: Console
     facts_before: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    forced: bool = False
 
     def input(self, name: str) -> Path:
         """Return an input file, named as the stage declared it."""
@@ -50,8 +53,15 @@ class Stage:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     version: int
-    files: Callable[[Recipe], Mapping[str, str]]
-    """Digests of the files that the stage reads besides its inputs: prompts, texts, functions."""
+    packages: tuple[str, ...]
+    besides: Callable[[Recipe], Mapping[str, str]]
+    """What the outputs depend on besides the recipe and the inputs, by name: digests of prompts, texts, functions, models."""
+    requests: Callable[[Task], Sequence[Request]] | None
+    """The requests that a run would make, for a plan to count."""
+    reproducible: bool
+    """Whether another run gives the same outputs; training gives another model."""
+    quick: bool
+    """Whether it takes no time and asks nobody, so that a plan may try what it would give."""
 
     @property
     def summary(self) -> str:
@@ -60,7 +70,11 @@ class Stage:
 
     def slice(self, recipe: Recipe) -> dict[str, Any]:
         """Return the part of a recipe that this stage reads, as plain data without what has no part in its identity."""
-        return {name: identity(getattr(recipe, name)) for name in self.reads}
+        return {name: part(recipe, name) for name in self.reads}
+
+    def depends(self, recipe: Recipe) -> dict[str, str]:
+        """Return what else the outputs depend on: versions of packages, and digests of files."""
+        return {**versions(*self.packages), **self.besides(recipe)}
 
     def view(self, recipe: Recipe) -> Recipe:
         """Return a recipe of which only what this stage declared can be read."""
@@ -83,7 +97,7 @@ STAGES: dict[str, Stage] = {}
 """All stages by name, in the order in which they run."""
 
 
-def _no_files(_: Recipe) -> Mapping[str, str]:
+def _nothing(_: Recipe) -> Mapping[str, str]:
     return {}
 
 
@@ -93,12 +107,21 @@ def stage(
     inputs: tuple[str, ...] = (),
     outputs: tuple[str, ...],
     version: int = 1,
-    files: Callable[[Recipe], Mapping[str, str]] = _no_files,
+    packages: tuple[str, ...] = (),
+    besides: Callable[[Recipe], Mapping[str, str]] = _nothing,
+    requests: Callable[[Task], Sequence[Request]] | None = None,
+    reproducible: bool = True,
+    quick: bool = False,
 ) -> Callable[[Callable[[Task], None]], Callable[[Task], None]]:
-    """Register the decorated function as the stage of its name."""
+    """Register the decorated function as the stage of its name.
+
+    `packages` are those whose version may change the outputs.
+    """
 
     def register(function: Callable[[Task], None]) -> Callable[[Task], None]:
-        STAGES[function.__name__] = Stage(function.__name__, function, reads, inputs, outputs, version, files)
+        STAGES[function.__name__] = Stage(
+            function.__name__, function, reads, inputs, outputs, version, packages, besides, requests, reproducible, quick
+        )
         return function
 
     return register

@@ -1,13 +1,16 @@
-"""The store: what every stage made, by what it was made from.  Plain files in one directory, `.ftbuild` unless told otherwise.
+"""The store: content by its digest, and records of what each stage made.  Plain files, which `rsync` copies.
 
-    objects/3f/9a…        file contents by their SHA-256, read-only
-    actions/clean/KEY     what a stage with this key put out: names and digests, as JSON
+    objects/3f/9a…        content, once for each digest, read-only
+    actions/clean/KEY     what a stage with this key put out: names and digests, as JSON with a checksum
     replies/3f/9a…        every answer of a teacher or a judge, by the hash of the request
-    jobs/KEY              the provider's job that belongs to a key, written before it is waited for
+    jobs/KEY, uploads/…   the provider's job that belongs to a key, and files that it was sent; written before they are needed
+    builds/NAME/…         the manifests of finished builds
+    locks                 whoever is at work on a key holds a byte of this empty file
     tmp/                  work in progress; whatever a killed build left there is of no consequence
     local/                the embedded server's own state
 
-Everything is published the same way: written aside, flushed to the disk, renamed.  A reader sees a whole file or none.
+Everything is published the same way: written aside, flushed to the disk, renamed.  A reader sees a whole file or none.  What
+was damaged afterwards is noticed when it is used: its digest is not its name any more.
 """
 
 from __future__ import annotations
@@ -19,16 +22,22 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ftbuild.digest import digest_file
+from ftbuild.digest import digest, digest_file
 from ftbuild.errors import FtbuildError
+from ftbuild.locks import Locks
 
 
 @dataclass(frozen=True)
 class Action:
-    """The record of one finished stage: its key, what went in, digests and sizes of what came out, and plain facts."""
+    """The record of one finished stage: its key and what that is made of, what came out, and plain facts.
+
+    `config` is the slice of the recipe, `depends` the versions and digests of what else was read, `inputs` and `outputs` map
+    names to digests, `sizes` the outputs to bytes.
+    """
 
     stage: str
     key: str
@@ -37,6 +46,8 @@ class Action:
     outputs: Mapping[str, str]
     facts: Mapping[str, Any] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
+    depends: Mapping[str, str] = field(default_factory=dict)
+    version: int = 1
 
 
 class Store:
@@ -45,32 +56,71 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
 
+    @cached_property
+    def locks(self) -> Locks:
+        """The locks between the processes that share this store."""
+        return Locks(self.root)
+
     def object(self, digest: str) -> Path:
         """Return where the content with this digest lies, or would lie."""
         return self.root / "objects" / digest[:2] / digest[2:]
 
     def find(self, stage: str, key: str) -> Action | None:
-        """Return the record of a finished stage, if every file that it put out is still there and whole in size."""
+        """Return the record of a finished stage, if there is one that can be believed.  Its outputs may be gone: `lacks`."""
         try:
             data = json.loads(self._action(stage, key).read_bytes())
+            checksum = data.pop("checksum", None)
             action = Action(**data)
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, AttributeError):
             return None
-        return action if all(self._whole(d, action.sizes.get(name)) for name, d in action.outputs.items()) else None
+        return action if checksum == digest(data) and (action.stage, action.key) == (stage, key) else None
+
+    def lacks(self, action: Action) -> list[str]:
+        """Return those of a stage's outputs that are not in the store, or not of the size that they had."""
+        return [name for name, d in action.outputs.items() if not self._whole(d, action.sizes.get(name))]
 
     def _whole(self, digest: str, size: int | None) -> bool:
+        try:
+            return self.object(digest).stat().st_size == size
+        except OSError:
+            return False
+
+    def sound(self, digest: str) -> Path:
+        """Return where content lies that is about to be read, once its digest was seen to be right.
+
+        What was damaged is removed, so that the next build makes it again; FtbuildError says so.
+        """
         path = self.object(digest)
-        return path.is_file() and path.stat().st_size == size
+        try:
+            if digest_file(path) == digest:
+                return path
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise FtbuildError(f"cannot read {path}: {error.strerror}") from error
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise FtbuildError(f"the store was damaged: {path} is not what was put there", hint="the same command makes it again")
 
     def publish(
-        self, stage: str, key: str, folder: Path, *, inputs: Mapping[str, str], config: Any, facts: Mapping[str, Any]
+        self,
+        stage: str,
+        key: str,
+        folder: Path,
+        *,
+        inputs: Mapping[str, str],
+        config: Any,
+        facts: Mapping[str, Any],
+        depends: Mapping[str, str] | None = None,
+        version: int = 1,
     ) -> Action:
         """Take over the files in `folder` as the outputs of a stage and record them.  FtbuildError if the disk refuses."""
         try:
             outputs = {p.name: self._keep(p) for p in sorted(folder.iterdir())}
             sizes = {name: self.object(d).stat().st_size for name, d in outputs.items()}
-            action = Action(stage, key, dict(inputs), config, outputs, dict(facts), sizes)
-            write_json(self._action(stage, key), asdict(action))
+            action = Action(stage, key, dict(inputs), config, outputs, dict(facts), sizes, dict(depends or {}), version)
+            record = json.loads(json.dumps(asdict(action)))
+            write_json(self._action(stage, key), {**record, "checksum": digest(record)})
         except OSError as error:
             raise FtbuildError(
                 f"cannot write to the store {self.root}: {error.strerror}", hint="is the disk full or read-only?"
@@ -97,15 +147,32 @@ class Store:
         return self.root / "actions" / stage / f"{key}.json"
 
     def _keep(self, path: Path) -> str:
-        digest = digest_file(path)
-        home = self.object(digest)
-        if not home.is_file() or home.stat().st_size != path.stat().st_size:
+        name = digest_file(path)
+        home = self.object(name)
+        if not home.is_file() or home.stat().st_size != path.stat().st_size or digest_file(home) != name:
             home.parent.mkdir(parents=True, exist_ok=True)
             flush(path)
             path.chmod(0o444)
             path.replace(home)
             flush(home.parent)
-        return digest
+        return name
+
+
+class Overlay(Store):
+    """A store that adds to another one without touching it, for a plan to try things out in."""
+
+    def __init__(self, root: Path, below: Store) -> None:
+        super().__init__(root)
+        self.below = below
+
+    def object(self, digest: str) -> Path:
+        """Return where the content with this digest lies, or would lie."""
+        own = super().object(digest)
+        return own if own.exists() or not self.below.object(digest).exists() else self.below.object(digest)
+
+    def find(self, stage: str, key: str) -> Action | None:
+        """Return the record of a finished stage, if there is one that can be believed."""
+        return super().find(stage, key) or self.below.find(stage, key)
 
 
 def flush(path: Path) -> None:
@@ -119,11 +186,18 @@ def flush(path: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file so that it is there whole or not at all."""
+    with aside(path) as file:
+        file.write(text.encode())
+
+
+@contextlib.contextmanager
+def aside(path: Path) -> Iterator[Any]:
+    """Yield a binary file to write; it takes the place of `path` when it is complete, and leaves nothing if it is not."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(0o644)

@@ -7,8 +7,7 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
-from ftbuild.asking import request
-from ftbuild.rows import Formatter
+from ftbuild.asking import Asker
 from ftbuild.services import Services
 
 if TYPE_CHECKING:
@@ -21,8 +20,8 @@ class Talk:
     """A conversation with one model; every question stands by itself."""
 
     def __init__(self, recipe: Recipe, store: Store, model: str, console: Console) -> None:
-        self._recipe, self._model, self._console = recipe, model, console
-        self._formatter = Formatter(recipe.format, recipe.vars)
+        self._recipe, self._console = recipe, console
+        self._asker = Asker(recipe, model)
         self._services = Services(store, console)
 
     def __enter__(self) -> Self:
@@ -34,8 +33,7 @@ class Talk:
 
     def ask(self, question: str) -> str:
         """Return the model's answer to one question."""
-        recipe = self._recipe
-        asked = request(recipe.format, self._formatter, self._model, question, (), recipe.evaluate.max_tokens)
+        asked = self._asker.request(question)
         with self._console.step("thinking"):
             if asked.endpoint == "completion":
                 done = self._client.completions.create(**asked.body)

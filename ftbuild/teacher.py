@@ -7,14 +7,14 @@ build, is not sent again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ftbuild.digest import digest
 from ftbuild.errors import ConfigError, FtbuildError, SourceError
-from ftbuild.services import Replies
+from ftbuild.replies import Replies
 
 if TYPE_CHECKING:
     import openai
@@ -27,16 +27,17 @@ _SEEDS_APART = 1_000_003  # so that the seeds of another attempt are not those o
 
 @dataclass(frozen=True)
 class Request:
-    """One request: to which endpoint, with which body, and which sample of it this is."""
+    """One request: to which endpoint, with which body, who is asked, and which sample of it this is."""
 
     endpoint: str
     body: dict[str, Any]
+    who: Mapping[str, str] = field(default_factory=dict)
     sample: int = 0
 
     @cached_property
     def id(self) -> str:
         """The hash that the reply is kept under."""
-        return digest(["request", self.endpoint, self.body, self.sample])
+        return digest(["request", self.endpoint, self.body, dict(self.who), self.sample])
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,19 @@ class Teacher:
     """Somebody to ask, with a bound on how much is asked at once."""
 
     def __init__(
-        self, open_client: Callable[[], openai.AsyncOpenAI], provider: Provider, replies: Replies, *, attempts: int = 3
+        self,
+        open_client: Callable[[], openai.AsyncOpenAI],
+        provider: Provider,
+        replies: Replies,
+        *,
+        attempts: int = 3,
+        patience: float = 86400.0,
     ) -> None:
         self._open_client = open_client
         self._provider = provider
         self._replies = replies
         self._attempts = attempts
+        self._patience = patience
 
     def ask(
         self, requests: Sequence[Request], *, usable: Callable[[Request, str], bool], told: Callable[[int, int], None]
@@ -94,12 +102,17 @@ class Teacher:
 
             async def work(queue: Iterator[int]) -> None:
                 for n in queue:
-                    replies[n] = await self._one(client, requests[n], usable)
+                    replies[n] = await self._once(client, requests[n], usable)
                     told(sum(r is not None for r in replies), len(requests))
 
             async with _unwrapped(asyncio.TaskGroup()) as group:
                 for _ in range(self._provider.concurrency):
                     group.create_task(work(queue))
+
+    async def _once(self, client: openai.AsyncOpenAI, request: Request, usable: Callable[[Request, str], bool]) -> Reply:
+        """Return the reply to a request that nobody else is asking; whoever is, in any process, is waited for."""
+        async with self._replies.asking(request.id, patience=self._patience) as waited:
+            return (self._kept(request, usable) if waited else None) or await self._one(client, request, usable)
 
     async def _one(self, client: openai.AsyncOpenAI, request: Request, usable: Callable[[Request, str], bool]) -> Reply:
         import openai
@@ -134,7 +147,7 @@ def _again(request: Request, attempt: int) -> Request:
     """Return the request with another seed, if it has one: the same seed would only bring the same reply again."""
     if not attempt or "seed" not in request.body:
         return request
-    return Request(request.endpoint, {**request.body, "seed": request.body["seed"] + _SEEDS_APART * attempt}, request.sample)
+    return Request(request.endpoint, {**request.body, "seed": request.body["seed"] + _SEEDS_APART * attempt}, request.who)
 
 
 class _unwrapped:  # noqa: N801 - used like a function

@@ -8,17 +8,19 @@ answers.jsonl     the probes, after            manifest.json  what went into all
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ftbuild.digest import digest_file
 from ftbuild.errors import FtbuildError
-from ftbuild.store import Action, Store, write_json
+from ftbuild.plan import Last
+from ftbuild.store import Action, Store, aside, read_json, write_json
 
-_SHOWN = {
+MANIFEST = "manifest.json"
+
+SHOWN = {
     "dataset.jsonl": ("format", "rows.jsonl"),
     "pairs.jsonl": ("curate", "pairs.jsonl"),
     "held_out.jsonl": ("curate", "held_out.jsonl"),
@@ -30,46 +32,43 @@ _SHOWN = {
     "score.json": ("evaluate", "score.json"),
     "report.html": ("report", "report.html"),
 }
+"""Which output of which stage people are shown, by the name that they see."""
 
 
-def publish(folder: Path, store: Store, done: Mapping[str, Action]) -> bool:
-    """Bring the readable results up to date; say whether anything had to be written.  FtbuildError if that cannot be."""
+def last(folder: Path) -> Last:
+    """Return what is known of the build whose results lie in a folder.  Nothing is known of one that cannot be read."""
+    manifest = read_json(folder / MANIFEST)
+    stages = manifest.get("stages") if isinstance(manifest, dict) else None
+    actions = {n: a for n, a in stages.items() if isinstance(a, dict)} if isinstance(stages, dict) else {}
+    shown: dict[str, tuple[str, ...]] = {}
+    spoiled: dict[str, tuple[str, ...]] = {}
+    for name, (stage, output) in SHOWN.items():
+        shown[stage] = (*shown.get(stage, ()), output)
+        if stage in actions and not _is(folder / name, actions[stage].get("outputs", {}).get(output)):
+            spoiled[stage] = (*spoiled.get(stage, ()), output)
+    return Last(actions, shown, spoiled)
+
+
+def publish(folder: Path, store: Store, done: Mapping[str, Action], manifest: Mapping[str, Any]) -> None:
+    """Bring the readable results up to date, the manifest last.  FtbuildError if that cannot be.
+
+    Two builds with different recipes of one name take turns, so that what lies there belongs together.
+    """
     try:
-        return _publish(folder, store, done)
+        with store.locks.hold(f"results {folder.absolute()}", patience=600):
+            for name, (stage, output) in SHOWN.items():
+                if stage in done and not _is(folder / name, done[stage].outputs[output]):
+                    with aside(folder / name) as file, store.sound(done[stage].outputs[output]).open("rb") as content:
+                        shutil.copyfileobj(content, file)
+            write_json(folder / MANIFEST, manifest)
     except OSError as error:
         raise FtbuildError(
             f"cannot write to {folder}: {error.strerror}", hint="choose another with builds=DIRECTORY"
         ) from error
 
 
-def _publish(folder: Path, store: Store, done: Mapping[str, Action]) -> bool:
-    changed = False
-    for name, (stage, output) in _SHOWN.items():
-        wanted = done[stage].outputs[output]
-        target = folder / name
-        if not target.is_file() or digest_file(target) != wanted:
-            _copy(store.object(wanted), target)
-            changed = True
-    manifest = folder / "manifest.json"
-    if changed or not manifest.is_file():
-        write_json(
-            manifest,
-            {
-                n: {"key": a.key, "inputs": a.inputs, "outputs": a.outputs, "config": a.config, "facts": a.facts}
-                for n, a in done.items()
-            },
-        )
-    return changed
-
-
-def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+def _is(path: Path, digest: str | None) -> bool:
     try:
-        with os.fdopen(handle, "wb") as aside, source.open("rb") as content:
-            shutil.copyfileobj(content, aside)
-        Path(name).chmod(0o644)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        return digest_file(path) == digest
+    except OSError:
+        return False

@@ -110,7 +110,7 @@ class Place:
 
     def output(self, stage: str, name: str) -> str:
         """Return what a stage put out, by way of the manifest."""
-        digest = str(json.loads(self.read("manifest.json"))[stage]["outputs"][name])
+        digest = str(json.loads(self.read("manifest.json"))["stages"][stage]["outputs"][name])
         return (self.folder / ".ftbuild" / "objects" / digest[:2] / digest[2:]).read_text(encoding="utf-8")
 
     def files(self) -> dict[Path, int]:

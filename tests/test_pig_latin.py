@@ -54,7 +54,7 @@ def data(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Data:
     store = Store(tmp_path_factory.mktemp("pig_latin"))
     steps = plan(recipe, store).steps
     until = [s.stage.name for s in steps].index("format") + 1
-    done = execute(Plan(steps[:until]), recipe, store, Console(quiet=True))
+    done = execute(Plan(steps[:until]), recipe, store, Console(quiet=True)).done
 
     def made(stage: str, file: str) -> Path:
         return store.object(done[stage].outputs[file])

@@ -16,7 +16,11 @@ from ftbuild.plan import Plan, Step, Verdict, key_of, plan
 from ftbuild.recipe import Recipe
 from ftbuild.stage import STAGES, Stage, Task, recipe_fields
 from ftbuild.store import Store
+from ftbuild.views import last
 from tests.helpers import REPOSITORY, compose
+
+LAST = last(Path("nowhere"))
+"""What is known where nothing was built: which outputs would be shown."""
 
 ORDER = ["fetch", "clean", "structure", "generate", "curate", "format", "baseline", "train", "evaluate", "report"]
 
@@ -51,7 +55,7 @@ def fill(recipe: Recipe, store: Store, *, until: str = "report", mark: str = "")
     """Publish outputs for every stage that the plan does not find, up to and with `until`."""
     for name in ORDER[: ORDER.index(until) + 1]:
         step = next(s for s in plan(recipe, store).steps if s.stage.name == name)
-        if step.verdict is Verdict.FRESH:
+        if step.verdict is Verdict.RESTORE:
             continue
         assert step.key, f"{name} cannot run before its inputs are known"
         with store.workspace() as folder:
@@ -61,7 +65,7 @@ def fill(recipe: Recipe, store: Store, *, until: str = "report", mark: str = "")
 
 
 def verdicts(recipe: Recipe, store: Store) -> dict[str, Verdict]:
-    return {s.stage.name: s.verdict for s in plan(recipe, store).steps}
+    return {s.stage.name: s.verdict for s in plan(recipe, store, LAST).steps}
 
 
 def test_the_stages_run_in_an_order_in_which_every_input_is_made_before_it_is_read(recipe: Recipe) -> None:
@@ -171,7 +175,7 @@ def test_after_a_build_there_is_nothing_to_do(recipe: Recipe, home: Path) -> Non
     fill(recipe, store)
     planned = plan(recipe, store)
     assert planned.fresh
-    assert {s.verdict for s in planned.steps} == {Verdict.FRESH}
+    assert {s.verdict for s in planned.steps} == {Verdict.RESTORE}, "it was made, and nobody has been shown it"
     assert all(s.action for s in planned.steps)
 
 
@@ -180,7 +184,7 @@ def test_another_number_of_epochs_runs_training_again_and_what_comes_after_it(re
     fill(recipe, store)
     other = changed(recipe, "train.epochs", 7)
     assert verdicts(other, store) == {
-        **dict.fromkeys(ORDER[:7], Verdict.FRESH),
+        **dict.fromkeys(ORDER[:7], Verdict.RESTORE),
         "train": Verdict.RUN,
         "evaluate": Verdict.MAYBE,
         "report": Verdict.MAYBE,
@@ -196,19 +200,41 @@ def test_a_stage_that_gives_the_same_output_again_leaves_what_follows_fresh(reci
     other = changed(recipe, "structure.levels", 2)
     assert verdicts(other, store)["structure"] is Verdict.RUN
     fill(other, store, until="structure")
-    assert {name: verdict for name, verdict in verdicts(other, store).items() if verdict is not Verdict.FRESH} == {
+    assert {name: verdict for name, verdict in verdicts(other, store).items() if verdict is not Verdict.RESTORE} == {
         "report": Verdict.RUN
     }
 
 
-def test_a_lost_output_is_made_again(recipe: Recipe, home: Path) -> None:
+def lose(recipe: Recipe, store: Store, stage: str, output: str) -> None:
+    """Remove an output of a stage from the store."""
+    action = next(s.action for s in plan(recipe, store).steps if s.stage.name == stage)
+    assert action is not None
+    store.object(action.outputs[output]).unlink()
+
+
+def test_a_lost_output_that_nobody_reads_is_not_missed(recipe: Recipe, home: Path) -> None:
     store = Store(home / "store")
     fill(recipe, store)
-    lost = next(s.action for s in plan(recipe, store).steps if s.stage.name == "generate")
-    assert lost is not None
-    store.object(lost.outputs["pairs.jsonl"]).unlink()
-    found = verdicts(recipe, store)
-    assert (found["structure"], found["generate"], found["curate"]) == (Verdict.FRESH, Verdict.RUN, Verdict.MAYBE)
+    lose(recipe, store, "generate", "pairs.jsonl")
+    assert set(verdicts(recipe, store).values()) == {Verdict.RESTORE}
+
+
+def test_a_lost_output_that_a_later_stage_reads_is_made_again(recipe: Recipe, home: Path) -> None:
+    store = Store(home / "store")
+    fill(recipe, store)
+    lose(recipe, store, "generate", "pairs.jsonl")
+    found = verdicts(changed(recipe, "curate.hold_out", 3), store)
+    assert (found["structure"], found["generate"], found["curate"]) == (Verdict.RESTORE, Verdict.RUN, Verdict.MAYBE)
+
+
+def test_a_lost_output_that_is_to_be_shown_is_made_again(recipe: Recipe, home: Path) -> None:
+    store = Store(home / "store")
+    fill(recipe, store)
+    lose(recipe, store, "curate", "rejected.jsonl")
+    steps = {s.stage.name: s for s in plan(recipe, store, LAST).steps}
+    assert (steps["generate"].verdict, steps["curate"].verdict) == (Verdict.RESTORE, Verdict.RUN)
+    assert [str(r) for r in steps["curate"].reasons] == ["rejected.jsonl is gone from the store"]
+    assert {steps[name].verdict for name in ("format", "baseline", "train", "report")} == {Verdict.MAYBE}
 
 
 def peek(task: Task) -> None:
@@ -217,7 +243,7 @@ def peek(task: Task) -> None:
 
 
 def made(run: Any, *, reads: tuple[str, ...], outputs: tuple[str, ...] = ("out",)) -> Stage:
-    return Stage("peek", run, reads, (), outputs, 1, lambda _: {})
+    return Stage("peek", run, reads, (), outputs, 1, (), lambda _: {}, None, reproducible=True, quick=False)
 
 
 def run(stage: Stage, recipe: Recipe, store: Store) -> None:
@@ -268,4 +294,4 @@ def test_every_aside_field_of_a_recipe_is_one_of_those_tried_here() -> None:
     """A new field that stays out of the keys belongs into the tests above, too."""
     kinds = [k for k in vars(recipe_module).values() if isinstance(k, type) and is_dataclass(k)]
     names = {f.name for kind in kinds for f in fields(kind) if not f.metadata.get("identity", True)}
-    assert names == {"api_key_env", "concurrency", "timeout", "retries", "models", "teacher_size", "poll_seconds"}
+    assert names == {"api_key_env", "concurrency", "timeout", "retries", "models", "teacher_size", "poll_seconds", "prices"}

@@ -78,8 +78,8 @@ def test_what_else_a_result_depends_on_is_asked_with_the_recipe() -> None:
 
     registry("parsed", depends=depends)(str.strip)
     registry("plain")(str.strip)
-    assert registry.depends(registry.use("parsed"), "3.8") == {"parser": "3.8"}
-    assert registry.depends(registry.use("plain"), "3.8") == {}
+    assert registry.depends("parsed", "3.8") == {"parser": "3.8"}
+    assert registry.depends("plain", "3.8") == {}
 
 
 def test_the_summary_is_the_first_line_of_the_docstring() -> None:

@@ -92,9 +92,10 @@ def test_a_result_whose_file_was_tampered_with_is_not_found_and_can_be_made_agai
             kept.write_text("text!", encoding="utf-8")
         case "empty":
             kept.write_text("", encoding="utf-8")
-    assert store.find("clean", "k1") is None
+    assert store.lacks(action) == ["out"]
     assert publish(store, out="text") == action
     assert store.find("clean", "k1") == action
+    assert store.lacks(action) == []
     assert kept.read_text(encoding="utf-8") == "text"
 
 

@@ -5,12 +5,12 @@ Source: https://spacy.io, whose English pipelines label syntactic relations in t
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 from functools import cache
 from typing import TYPE_CHECKING
 
 from ftbuild.errors import ConfigError
+from ftbuild.versions import version
 
 if TYPE_CHECKING:
     import spacy.language
@@ -42,7 +42,7 @@ def model_of(language: Language) -> str:
 def model_version(language: Language) -> str:
     """Return name and version of the parser, and of spaCy: what is parsed depends on them."""
     name = model_of(language)
-    return f"{name} {importlib.metadata.version(name)}, spacy {importlib.metadata.version('spacy')}"
+    return f"{name} {version(name)}, spacy {version('spacy')}"
 
 
 @cache

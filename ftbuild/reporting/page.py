@@ -13,11 +13,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ftbuild import __version__
-from ftbuild.console import seconds
 from ftbuild.digest import identity
 from ftbuild.records import Pair, read_documents, read_jsonl, read_pairs, read_sections
 from ftbuild.reporting.charts import line_chart
+from ftbuild.reporting.templates import render
 from ftbuild.store import read_json
 
 if TYPE_CHECKING:
@@ -29,21 +28,11 @@ _REJECTS = 40
 
 def page(recipe: Recipe, inputs: Mapping[str, Path], facts: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the report as one HTML page."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["seconds"] = seconds
     pairs = list(read_pairs(inputs["curate/pairs.jsonl"]))
     rejected = list(read_jsonl(inputs["curate/rejected.jsonl"]))
     score = read_json(inputs["evaluate/score.json"])
-    return environment.get_template("report.html.j2").render(
-        version=__version__,
+    return render(
+        "report.html.j2",
         name=recipe.name,
         score=score,
         answers=_answers(inputs),

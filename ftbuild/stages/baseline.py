@@ -5,12 +5,37 @@ In: held-out pairs, and the probes of the recipe.  Out: `answers.jsonl`.
 
 from __future__ import annotations
 
-from ftbuild.asking import ask
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ftbuild.asking import ask, asked
+from ftbuild.providers import answering
 from ftbuild.records import write_jsonl
 from ftbuild.stage import Task, stage
+from ftbuild.teacher import Request
+
+if TYPE_CHECKING:
+    from ftbuild.recipe import Recipe
 
 
-@stage(reads=("evaluate", "format", "trainer", "vars"), inputs=("curate/held_out.jsonl",), outputs=("answers.jsonl",))
+def base_model(recipe: Recipe) -> Mapping[str, str]:
+    """Return who answers for the untuned model."""
+    return answering(recipe.trainer.provider, recipe.trainer.base_model)
+
+
+def requests(task: Task) -> list[Request]:
+    """Return all requests of the stage, sent before or not."""
+    return asked(task, task.recipe.trainer.base_model)
+
+
+@stage(
+    reads=("evaluate", "format", "trainer", "vars"),
+    inputs=("curate/held_out.jsonl",),
+    outputs=("answers.jsonl",),
+    packages=("jinja2",),
+    besides=base_model,
+    requests=requests,
+)
 def baseline(task: Task) -> None:
     """Ask the untuned model the probes."""
     write_jsonl(task.out / "answers.jsonl", ask(task, task.recipe.trainer.base_model))

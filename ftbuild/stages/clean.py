@@ -10,7 +10,13 @@ from ftbuild.records import Document, read_documents, write_jsonl
 from ftbuild.stage import Task, stage
 
 
-@stage(reads=("clean",), inputs=("fetch/documents.jsonl",), outputs=("documents.jsonl", "rules.jsonl"))
+@stage(
+    reads=("clean",),
+    inputs=("fetch/documents.jsonl",),
+    outputs=("documents.jsonl", "rules.jsonl"),
+    packages=("mwparserfromhell",),
+    quick=True,
+)
 def clean(task: Task) -> None:
     """Run the cleaning rules over every document."""
     effects = []

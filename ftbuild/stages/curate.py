@@ -23,6 +23,7 @@ from ftbuild.stage import Task, stage
     reads=("curate", "evaluate"),
     inputs=("fetch/pairs.jsonl", "generate/pairs.jsonl", "generate/rejected.jsonl"),
     outputs=("pairs.jsonl", "held_out.jsonl", "rejected.jsonl"),
+    quick=True,
 )
 def curate(task: Task) -> None:
     """Filter the pairs, and keep the probes' questions out of them."""

@@ -6,16 +6,37 @@ questions answered right before and after.
 
 from __future__ import annotations
 
-from ftbuild.asking import ask
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ftbuild.asking import ask, asked
+from ftbuild.providers import answering
 from ftbuild.records import read_jsonl, write_jsonl
 from ftbuild.stage import Task, stage
 from ftbuild.store import read_json, write_json
+from ftbuild.teacher import Request
+
+if TYPE_CHECKING:
+    from ftbuild.recipe import Recipe
+
+
+def tuned_model(recipe: Recipe) -> Mapping[str, str]:
+    """Return who answers for the tuned model."""
+    return answering(recipe.trainer.provider, recipe.trainer.base_model)
+
+
+def requests(task: Task) -> list[Request]:
+    """Return all requests of the stage, sent before or not."""
+    return asked(task, read_json(task.input("train/model.json"))["model"])
 
 
 @stage(
     reads=("evaluate", "format", "trainer", "vars"),
     inputs=("train/model.json", "baseline/answers.jsonl", "curate/held_out.jsonl"),
     outputs=("answers.jsonl", "score.json"),
+    packages=("jinja2",),
+    besides=tuned_model,
+    requests=requests,
 )
 def evaluate(task: Task) -> None:
     """Ask the tuned model the same questions, and compare."""

@@ -13,7 +13,13 @@ from ftbuild.rows import Formatter
 from ftbuild.stage import Task, stage
 
 
-@stage(reads=("format", "vars"), inputs=("curate/pairs.jsonl",), outputs=("rows.jsonl", "origins.jsonl"))
+@stage(
+    reads=("format", "vars"),
+    inputs=("curate/pairs.jsonl",),
+    outputs=("rows.jsonl", "origins.jsonl"),
+    packages=("jinja2",),
+    quick=True,
+)
 def format(task: Task) -> None:
     """Lay the pairs out as training rows."""
     formatter = Formatter(task.recipe.format, task.recipe.vars)

@@ -17,11 +17,11 @@ from ftbuild.digest import digest
 from ftbuild.errors import FtbuildError
 from ftbuild.parsers import Parsed
 from ftbuild.prompts import Prompts, template_digest
+from ftbuild.providers import answering
 from ftbuild.records import Origin, Pair, Rejected, Section, read_sections, write_jsonl
 from ftbuild.registries import KINDS, PARSERS
-from ftbuild.services import Replies
 from ftbuild.stage import Task, stage
-from ftbuild.teacher import Reply, Request, Teacher
+from ftbuild.teacher import Reply, Request
 from ftbuild.units import Unit, units
 
 if TYPE_CHECKING:
@@ -44,18 +44,28 @@ def chosen(recipe: Recipe) -> dict[str, Template]:
 
 
 def read_besides(recipe: Recipe) -> Mapping[str, str]:
-    """Return the digests of the prompt templates that are used, and what the kinds of rows depend on."""
-    found = {t.file: template_digest(t.file) for t in chosen(recipe).values()}
+    """Return the digests of the prompt templates that are used, who is asked, and what the kinds of rows depend on."""
+    found = {f"prompt {t.file}": template_digest(t.file) for t in chosen(recipe).values()}
+    if found:
+        found |= answering(recipe.teacher.provider, recipe.teacher.model)
     for use in recipe.kinds.values():
-        found |= KINDS.depends(use, recipe)
+        found |= KINDS.depends(use.name, recipe)
     return found
+
+
+def requests(task: Task) -> list[Request]:
+    """Return all requests of the stage, sent before or not."""
+    sections = read_sections(task.input("structure/sections.jsonl"))
+    return [one.request for one in _requests(task.recipe, sections)]
 
 
 @stage(
     reads=("prompts", "kinds", "teacher", "language", "vars"),
     inputs=("structure/sections.jsonl",),
     outputs=("pairs.jsonl", "rejected.jsonl", "units.jsonl"),
-    files=read_besides,
+    packages=("jinja2", "sentencex"),
+    besides=read_besides,
+    requests=requests,
 )
 def generate(task: Task) -> None:
     """Have questions and answers written about every section."""
@@ -93,13 +103,14 @@ def _of_kind(pair: Pair, name: str) -> Pair:
 def _requests(recipe: Recipe, sections: Iterable[Section]) -> Iterator[Asked]:
     prompts = Prompts()
     sections = list(sections)
+    who = answering(recipe.teacher.provider, recipe.teacher.model)
     for name, template in chosen(recipe).items():
         varied = [dict(zip(template.vary, values, strict=True)) for values in product(*template.vary.values())]
         for unit in units(sections, template.unit, recipe.language.name):
             for values in varied:
                 rendered = prompts.file(template.file, {**recipe.vars, **_context(unit, template), **values})
                 for sample in range(template.samples):
-                    yield Asked(name, template, unit, _request(recipe, template, rendered, sample))
+                    yield Asked(name, template, unit, _request(recipe, template, rendered, sample, who))
 
 
 def _context(unit: Unit, template: Template) -> dict[str, Any]:
@@ -115,7 +126,7 @@ def _context(unit: Unit, template: Template) -> dict[str, Any]:
     }
 
 
-def _request(recipe: Recipe, template: Template, rendered: str, sample: int) -> Request:
+def _request(recipe: Recipe, template: Template, rendered: str, sample: int, who: Mapping[str, str]) -> Request:
     body: dict[str, Any] = {
         "model": recipe.teacher.model,
         "temperature": template.temperature,
@@ -126,19 +137,13 @@ def _request(recipe: Recipe, template: Template, rendered: str, sample: int) -> 
     if template.stop:
         body["stop"] = list(template.stop)
     if template.endpoint == "completion":
-        return Request("completion", {**body, "prompt": rendered}, sample)
+        return Request("completion", {**body, "prompt": rendered}, who, sample)
     system = [{"role": "system", "content": template.system}] if template.system else []
-    return Request("chat", {**body, "messages": [*system, {"role": "user", "content": rendered}]}, sample)
+    return Request("chat", {**body, "messages": [*system, {"role": "user", "content": rendered}]}, who, sample)
 
 
 def _ask(task: Task, asked: list[Asked]) -> list[Reply]:
-    provider = task.recipe.teacher.provider
-    teacher = Teacher(
-        lambda: task.services.async_client(provider),
-        provider,
-        Replies(task.services.store),
-        attempts=task.recipe.teacher.attempts,
-    )
+    teacher = task.services.teacher(task.recipe.teacher.provider, attempts=task.recipe.teacher.attempts)
     parsers = {one.request.id: PARSERS[one.template.parse] for one in asked}
 
     def usable(request: Request, text: str) -> bool:
@@ -177,7 +182,6 @@ def _read(one: Asked, reply: Reply, pairs: list[Pair], rejected: list[Rejected])
         "wanted": wanted,
         "unused": len(parsed.unused),
         "problem": reply.problem,
-        "cached": reply.cached,
         "usage": reply.usage,
     }
 

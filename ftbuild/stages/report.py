@@ -21,6 +21,7 @@ from ftbuild.stage import Task, stage
         "evaluate/answers.jsonl", "evaluate/score.json",
     ),
     outputs=("report.html",),
+    packages=("jinja2",),
 )  # fmt: skip
 def report(task: Task) -> None:
     """Write the report."""

@@ -52,7 +52,7 @@ def selected(path: tuple[str, ...], select: tuple[str, ...], drop: tuple[str, ..
     return (not select or named(select)) and not named(drop)
 
 
-@stage(reads=("structure",), inputs=("clean/documents.jsonl",), outputs=("sections.jsonl",))
+@stage(reads=("structure",), inputs=("clean/documents.jsonl",), outputs=("sections.jsonl",), quick=True)
 def structure(task: Task) -> None:
     """Split the documents at their headings and keep the selected sections."""
     wanted = task.recipe.structure

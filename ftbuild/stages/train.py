@@ -9,18 +9,38 @@ worse, finds it there and follows it instead of creating another.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from ftbuild.following import Follower
+from ftbuild.jobs import Jobs
+from ftbuild.providers import answering
 from ftbuild.records import write_jsonl
 from ftbuild.stage import Task, stage
 from ftbuild.store import write_json
 
+if TYPE_CHECKING:
+    from ftbuild.recipe import Recipe
 
-@stage(reads=("train", "trainer"), inputs=("format/rows.jsonl",), outputs=("model.json", "metrics.csv", "events.jsonl"))
+
+def base_model(recipe: Recipe) -> Mapping[str, str]:
+    """Return who trains, and from which weights."""
+    return answering(recipe.trainer.provider, recipe.trainer.base_model)
+
+
+@stage(
+    reads=("train", "trainer"),
+    inputs=("format/rows.jsonl",),
+    outputs=("model.json", "metrics.csv", "events.jsonl"),
+    besides=base_model,
+    reproducible=False,
+)
 def train(task: Task) -> None:
     """Fine-tune the base model on the rows."""
-    follower = Follower(task.services.client(task.recipe.trainer.provider), task.recipe, task.services.store, task.console)
-    job = follower.job(task.key, task.input("format/rows.jsonl"))
-    job = follower.follow(job)
+    client = task.services.client(task.recipe.trainer.provider)
+    jobs = Jobs(client, task.recipe, task.services.store, task.console)
+    follower = Follower(client, task.recipe.trainer, task.console)
+    job = follower.follow(jobs.job(task.key, task.input("format/rows.jsonl"), anew=task.forced))
     (task.out / "metrics.csv").write_text(follower.result(job), encoding="utf-8")
     write_jsonl(task.out / "events.jsonl", follower.events)
     tokens = job.trained_tokens

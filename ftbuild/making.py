@@ -1,0 +1,73 @@
+"""One build from beginning to end: plan it, run what has to run, bring the readable results and the lock file up to date.
+
+In: a `Build`.  Out: `Made`, what came of it.  Nothing here prints but what the stages say themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from ftbuild import lockfile, views
+from ftbuild.plan import Plan, Verdict, plan
+
+if TYPE_CHECKING:
+    from ftbuild.config import Build
+    from ftbuild.console import Console
+    from ftbuild.store import Action
+
+IN_USE = "the store is in use"
+"""What every build shares the lock on, and whoever throws things away holds alone."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A finished build: its plan, the records of its stages, which of them ran, and its manifest if anything was done."""
+
+    plan: Plan
+    done: Mapping[str, Action]
+    ran: tuple[str, ...] = ()
+    manifest: Mapping[str, Any] | None = None
+
+    @property
+    def score(self) -> float | None:
+        """The share of probes answered right after tuning, if there are probes and they were asked."""
+        return self.done["evaluate"].facts.get("after") if "evaluate" in self.done else None
+
+
+def make(build: Build, console: Console) -> Made:
+    """Build a recipe.  Raises FtbuildError for whatever goes wrong; what was finished before is kept."""
+    began, ran = datetime.now(UTC), list[str]()
+    last = views.last(build.folder)
+    planned = plan(build.recipe, build.store, last, build.options)
+    pinned = lockfile.Pinned(build.lock, build.recipe.name) if build.options.locked and build.lock else None
+    if pinned:
+        for step in planned.steps:
+            pinned.check(step)
+    if planned.fresh and not build.options.check:
+        if all(step.verdict is Verdict.FRESH for step in planned.steps):
+            return _kept(build, Made(planned, planned.done))
+        done = planned.done
+    with ExitStack() as stack:
+        if not planned.fresh or build.options.check:
+            from ftbuild.execute import execute
+
+            stack.enter_context(build.store.locks.share(IN_USE, patience=build.options.lock_timeout))
+            execution = execute(planned, build.recipe, build.store, console, options=build.options, last=last, pinned=pinned)
+            done, ran = execution.done, execution.ran
+        from ftbuild.lineage import manifest, remember
+
+        told = manifest(build.recipe, done, ran=ran, overrides=build.overrides, began=began, before=last.actions)
+        views.publish(build.folder, build.store, done, told)
+        remember(build.store, told, folder=build.folder, lock=build.lock)
+        return _kept(build, Made(planned, done, tuple(ran), told))
+
+
+def _kept(build: Build, made: Made) -> Made:
+    """Bring the lock file up to date, unless it may not change."""
+    if build.lock and not build.options.locked:
+        lockfile.write(build.lock, build.store, build.recipe.name, made.done)
+    return made

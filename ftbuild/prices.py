@@ -1,0 +1,96 @@
+"""What a build cost, or would cost, by the provider's prices.
+
+In: tokens by model, and the price table of a provider's option file with its date.  Out: US dollars, or None where the table
+does not know the model.  What comes from the reply cache costs nothing and is not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ftbuild.recipe import Provider, Recipe
+
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True)
+class Price:
+    """US dollars for a million tokens: read, written, and trained on."""
+
+    input: float = 0.0
+    output: float = 0.0
+    training: float = 0.0
+
+
+@dataclass(frozen=True)
+class Prices:
+    """A provider's prices by model, and the day on which they were looked up.  `free` is somebody's own machine."""
+
+    date: str = ""
+    free: bool = False
+    models: Mapping[str, Price] = field(default_factory=dict)
+
+    def of(self, model: str) -> Price | None:
+        """Return the price of a model; a tuned one is looked up by its own name, then by its base with `ft:`."""
+        if self.free:
+            return Price()
+        base = ":".join(model.split(":")[:2]) if model.startswith("ft:") else model
+        return self.models.get(model) or self.models.get(base)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Tokens, and what they cost in US dollars (None: the price table does not say)."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    trained_tokens: int = 0
+    usd: float | None = 0.0
+    prices: str = ""
+
+
+def cost(provider: Provider, model: str, *, prompt: int = 0, completion: int = 0, trained: int = 0) -> float | None:
+    """Return what tokens cost at a provider, or None if its price table does not know the model."""
+    if not (prompt or completion or trained):
+        return 0.0
+    price = provider.prices.of(model)
+    if price is None:
+        return None
+    return (prompt * price.input + completion * price.output + trained * price.training) / _MILLION
+
+
+def estimated_tokens(text: str) -> int:
+    """Return about how many tokens a text has: a quarter of its letters, most of its Chinese ones.  Only a model knows."""
+    wide = sum(ch > "\u2e7f" for ch in text)
+    return round((len(text) - wide) / 4 + wide * 0.8)
+
+
+def spent(recipe: Recipe, facts: Mapping[str, Mapping[str, Any]]) -> Spent:
+    """Add up what the stages of a build spent, by their facts."""
+
+    def tokens(stage: str, kind: str) -> int:
+        return int(facts.get(stage, {}).get(f"{kind}_tokens") or 0)
+
+    trainer = recipe.trainer.provider
+    tuned = str(facts.get("train", {}).get("model") or "")
+    asked = [
+        (recipe.teacher.provider, recipe.teacher.model, "generate"),
+        (trainer, recipe.trainer.base_model, "baseline"),
+        (trainer, tuned, "evaluate"),
+    ]
+    parts = [
+        cost(provider, model, prompt=tokens(stage, "prompt"), completion=tokens(stage, "completion"))
+        for provider, model, stage in asked
+    ]
+    parts.append(cost(trainer, recipe.trainer.base_model, trained=tokens("train", "trained")))
+    known = [p for p in parts if p is not None]
+    return Spent(
+        sum(tokens(stage, "prompt") for _, _, stage in asked),
+        sum(tokens(stage, "completion") for _, _, stage in asked),
+        tokens("train", "trained"),
+        round(sum(known), 6) if len(known) == len(parts) else None,
+        ", ".join(sorted({p.prices.date for p in (recipe.teacher.provider, trainer) if p.prices.date})),
+    )

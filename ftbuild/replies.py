@@ -1,0 +1,45 @@
+"""The replies of teachers and judges, each kept under the hash of its request the moment it arrives.
+
+One reply is paid for once, by whichever build, sweep or process asks first: the others wait for it.  A reply that cannot be
+read, or whose checksum is not right, is as good as none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from ftbuild.digest import digest
+from ftbuild.errors import FtbuildError
+from ftbuild.store import Store, read_json, write_json
+
+
+class Replies:
+    """The replies in one store."""
+
+    def __init__(self, store: Store) -> None:
+        self._locks = store.locks
+        self.folder = store.root / "replies"
+
+    def get(self, request: str) -> dict[str, Any] | None:
+        """Return the stored reply to a request, or None."""
+        kept = read_json(self.folder / request[:2] / f"{request[2:]}.json")
+        whole = isinstance(kept, dict) and kept.get("checksum") == digest([request, kept.get("reply")])
+        return kept["reply"] if whole else None
+
+    def put(self, request: str, reply: dict[str, Any]) -> None:
+        """Store a reply.  FtbuildError if the disk refuses."""
+        try:
+            record = {"reply": reply, "checksum": digest([request, reply])}
+            write_json(self.folder / request[:2] / f"{request[2:]}.json", record)
+        except OSError as error:
+            raise FtbuildError(
+                f"cannot write to the store {self.folder.parent}: {error.strerror}", hint="is the disk full or read-only?"
+            ) from error
+
+    @asynccontextmanager
+    async def asking(self, request: str, *, patience: float) -> AsyncIterator[bool]:
+        """Be the only one who asks for a reply; yield whether somebody else was waited for, and so may have got it."""
+        async with self._locks.hold_async(f"reply {request}", patience=patience) as waited:
+            yield waited

@@ -1,0 +1,130 @@
+"""Sweeps: Hydra runs the jobs, in this process or elsewhere; here is what each leaves behind and what becomes of them together.
+
+In: a job's number and its overrides, from Hydra.  Out: `builds/sweep-NAME/NUMBER/`, a job's results and `job.json`, how it
+ended; then `index.html` and a table of all jobs.  Files, because with some launchers a job runs on another machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ftbuild.digest import digest
+from ftbuild.errors import FtbuildError
+from ftbuild.store import read_json, write_json, write_text
+
+if TYPE_CHECKING:
+    from hydra.conf import HydraConf
+
+KEY = "sweep_name"
+"""The key that tells a job which sweep it belongs to."""
+
+_GROUP = "sweep"
+_JOB = "job.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a sweep: the sweep's name, the job's number, and its overrides without those that are ours."""
+
+    sweep: str
+    number: int
+    overrides: tuple[str, ...]
+
+    def folder(self, beside: Path) -> Path:
+        """Return where the job's results go, given where those of the plain recipe go."""
+        return folder_of(beside.parent, self.sweep) / str(self.number)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a job ended.  `usd` is None where prices are not known, `score` where nothing was asked; both if it failed."""
+
+    number: int
+    overrides: tuple[str, ...]
+    recipe: str = ""
+    error: str = ""
+    score: float | None = None
+    usd: float | None = None
+    tokens: int = 0
+    seconds: float = 0.0
+    model: str = ""
+
+    def save(self, folder: Path) -> None:
+        """Leave word of how the job ended."""
+        write_json(folder / _JOB, asdict(self))
+
+
+def folder_of(builds: Path, sweep: str) -> Path:
+    """Return where the results of a sweep lie."""
+    return builds / f"sweep-{sweep}"
+
+
+def job_of(hydra: HydraConf) -> Job | None:
+    """Return the job of a sweep that this is, or None if it is a run by itself."""
+    task = list(hydra.overrides.task)
+    name = next((o.partition("=")[2] for o in task if o.lstrip("+").startswith(f"{KEY}=")), "")
+    if not name:
+        return None
+    return Job(name, int(hydra.job.num), tuple(o.lstrip("+") for o in task if o.lstrip("+").partition("=")[0] != KEY))
+
+
+def named(overrides: Sequence[str]) -> str:
+    """Return the name of the sweep that a command line asks for: that of its file in `conf/sweep`, or one made of its words."""
+    option = next((o.partition("=")[2] for o in overrides if o.lstrip("+").startswith(f"{_GROUP}=")), "")
+    return option or digest(sorted(o.lstrip("+") for o in overrides))[:8]
+
+
+def begin(folder: Path) -> None:
+    """Forget how the jobs of an earlier run of a sweep ended; what they built is in the store."""
+    for file in folder.glob(f"*/{_JOB}"):
+        file.unlink(missing_ok=True)
+
+
+def ended(folder: Path) -> list[Ended]:
+    """Return how the jobs of a sweep ended, in their order."""
+    told = [record for file in folder.glob(f"*/{_JOB}") if isinstance(record := read_json(file), dict)]
+    return sorted((Ended(**{**t, "overrides": tuple(t["overrides"])}) for t in told), key=lambda e: e.number)
+
+
+def varied(jobs: Sequence[Ended]) -> list[str]:
+    """Return the keys in which the jobs of a sweep differ, in the order in which they were given."""
+    settings = [_settings(job) for job in jobs]
+    keys = list(dict.fromkeys(key for one in settings for key in one))
+    return [k for k in keys if len({one.get(k) for one in settings}) > 1] or keys[:1]
+
+
+def rows(jobs: Sequence[Ended]) -> Iterator[tuple[Ended, list[str]]]:
+    """Yield each job with its values of the keys in which they differ."""
+    keys = varied(jobs)
+    for job in jobs:
+        settings = _settings(job)
+        yield job, [settings.get(k, "") for k in keys]
+
+
+def best(jobs: Sequence[Ended]) -> Ended | None:
+    """Return the job with the highest score, the first of several."""
+    scored = [job for job in jobs if job.score is not None]
+    return max(scored, key=lambda j: j.score or 0.0) if scored else None
+
+
+def _settings(job: Ended) -> dict[str, str]:
+    return {o.partition("=")[0]: o.partition("=")[2] for o in job.overrides}
+
+
+def write_page(folder: Path, name: str, jobs: Sequence[Ended]) -> Path:
+    """Write the page of a sweep and return where it lies."""
+    from ftbuild.reporting.sweep import page
+
+    file = folder / "index.html"
+    try:
+        write_text(file, page(name, varied(jobs), [_row(job, values) for job, values in rows(jobs)], best(jobs)))
+    except OSError as error:
+        raise FtbuildError(f"cannot write {file}: {error.strerror}") from error
+    return file
+
+
+def _row(job: Ended, values: Sequence[str]) -> Mapping[str, Any]:
+    return {**asdict(job), "values": list(values)}
