@@ -45,7 +45,7 @@ class Execution:
 
     def take(self, planned: Step) -> None:
         """Bring one step of the plan to its end."""
-        step = planned if planned.verdict is not Verdict.MAYBE else self._again(planned.stage)
+        step = planned if planned.key else self._again(planned.stage)
         if self.pinned:
             self.pinned.check(step)
         if step.verdict is Verdict.RUN:

@@ -182,7 +182,9 @@ def _to_show(step: Step, name: str, last: Last) -> bool:
 def _after(step: Step, lost: set[str]) -> Step:
     """Leave open what follows a stage that has to make its outputs again: they will most likely be the same."""
     follows = any(name.partition("/")[0] in lost for name in step.stage.inputs)
-    if follows and step.verdict in (Verdict.FRESH, Verdict.RESTORE):
-        lost.add(step.stage.name)
-        return Step(step.stage, Verdict.MAYBE)
-    return step
+    if not follows:
+        return step
+    lost.add(step.stage.name)
+    if step.verdict is Verdict.RUN:
+        return replace(step, key="")  # what it will be given is not known for certain any more
+    return Step(step.stage, Verdict.MAYBE)
