@@ -207,9 +207,10 @@ def _sweep(arguments: Arguments, overrides: Sequence[str], console: Console) -> 
     builds = next((o.partition("=")[2] for o in reversed(overrides) if o.lstrip("+").startswith("builds=")), "builds")
     folder = sweep.folder_of(Path(builds), name)
     sweep.begin(folder)
+    common = frozenset(o.lstrip("+") for o in arguments.overrides)
 
     def job(cfg: DictConfig) -> Any:
-        return build_job(cfg, console)
+        return build_job(cfg, console, common)
 
     config.run_hydra(job, [*arguments.flags, *overrides, f"++{sweep.KEY}={name}"])
     return show_sweep(folder, name, console)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ftbuild.sweep import Job
 
 _PLAIN_OVERRIDE = re.compile(r"^(?P<key>[A-Za-z_][\w.@/-]*)=")
+_PLUGINS = frozenset({"joblib", "submitit_local", "submitit_slurm", "optuna"})
 _SECRET = re.compile(r"(?i)(^|[+._{,])\s*(api_?key|token|secret|password)\s*[=:]\s*\S|\bsk-[\w-]{16,}")
 
 
@@ -113,9 +114,10 @@ def run_hydra(function: Callable[[DictConfig], Any], arguments: Sequence[str]) -
                 raise KeyboardInterrupt from error  # the jobs that are left must not begin
             failed.append(error)
         except Exception as error:
-            if many:
+            if many and _samples():
                 raise  # a sampler has to know
-            failed.append(error)  # raised below, past Hydra, which would print it in its own way
+            if not many:
+                failed.append(error)  # raised below, past Hydra, which would print it in its own way
         return None
 
     try:
@@ -132,6 +134,13 @@ def run_hydra(function: Callable[[DictConfig], Any], arguments: Sequence[str]) -
         sys.argv = saved
     if failed:
         raise failed[0]
+
+
+def _samples() -> bool:
+    """Say whether the sweep that this is a job of chooses its jobs by how others ended, rather than doing all of them."""
+    from hydra.core.hydra_config import HydraConfig
+
+    return "BasicSweeper" not in str(HydraConfig.get().sweeper.get("_target_", ""))
 
 
 def sweeps(arguments: Sequence[str]) -> bool:
@@ -181,7 +190,10 @@ def _translated(error: Exception, choices: dict[str, Any] | None = None, overrid
     text = str(error)
     cause = str(error.__cause__ or "")
     if match := re.search(r"Could not find '([^']+)/([^'/]*)'", text):
-        group, option = match[1].removeprefix("hydra/"), match[2]
+        group, option = match[1], match[2]
+        if group in ("hydra/launcher", "hydra/sweeper") and option in _PLUGINS:
+            extra = option.partition("_")[0]
+            return ConfigError(f"{group}: {option} is not installed", hint=f"pip install 'ftbuild[{extra}]'")
         return ConfigError(f"{group}: there is no option {option!r}; {nearest(option, options(group))}")
     if match := re.search(r"Could not override '([^']+)'", text):
         key = match[1].partition("@")[0]

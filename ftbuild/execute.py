@@ -20,6 +20,7 @@ from ftbuild.digest import digest_file
 from ftbuild.errors import FtbuildError, Interrupted
 from ftbuild.options import Options
 from ftbuild.plan import Last, Plan, Step, Verdict, inputs_of, step_of
+from ftbuild.reasons import Why
 from ftbuild.services import Services
 from ftbuild.stage import STAGES, Stage, Task
 from ftbuild.store import Action, Store
@@ -76,7 +77,8 @@ class Execution:
         stage = step.stage
         self.console.heading(stage.name, stage.summary)
         for reason in step.reasons:
-            self.console.note(f"because: {reason}")
+            if reason.why is not Why.FIRST:
+                self.console.note(f"because: {reason}")
         started = time.monotonic()
         with self.store.workspace() as folder:
             facts = self.work(stage, step.key, folder)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftbuild import __version__
 from ftbuild.digest import digest
-from ftbuild.prices import Spent, spent
+from ftbuild.prices import spent
 from ftbuild.store import Action, Store, read_json, write_json
 
 if TYPE_CHECKING:
@@ -36,11 +36,10 @@ def manifest(
 ) -> Manifest:
     """Describe a build.  `before` holds the records of stages that this build left out, from the one before it."""
     ended = datetime.now(UTC)
-    cost = spent(recipe, {n: a.facts for n, a in done.items()})
     stages = {name: {**asdict(a), "ran": name in ran} for name, a in done.items()}
     told: Manifest = {
         "recipe": recipe.name,
-        "overrides": list(overrides),
+        "overrides": [o.lstrip("+") for o in overrides],
         "began": began.isoformat(timespec="seconds"),
         "ended": ended.isoformat(timespec="seconds"),
         "seconds": round((ended - began).total_seconds(), 1),
@@ -53,7 +52,8 @@ def manifest(
         "inputs": {n: d for a in done.values() if a.stage == "fetch" for n, d in a.depends.items()},
         "models": _models(recipe, done),
         "seeds": {"train": recipe.train.seed, **{f"prompts.{n}": t.seed for n, t in recipe.prompts.items()}},
-        "spent": asdict(cost),
+        "spent": asdict(spent(recipe, {n: a.facts for n, a in done.items()})),
+        "paid": asdict(spent(recipe, {n: done[n].facts for n in ran})),
         "score": done["evaluate"].facts if "evaluate" in done else None,
         "stages": {**{n: {**a, "left_out": True} for n, a in before.items() if n not in done}, **stages},
     }
@@ -104,4 +104,4 @@ def history(store: Store, name: str = "*") -> Iterator[Manifest]:
             yield told
 
 
-__all__ = ["Manifest", "Spent", "git", "history", "manifest", "remember"]
+__all__ = ["Manifest", "git", "history", "manifest", "remember"]

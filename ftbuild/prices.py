@@ -51,6 +51,11 @@ class Spent:
     usd: float | None = 0.0
     prices: str = ""
 
+    @property
+    def tokens(self) -> int:
+        """All tokens: read, written and trained on."""
+        return self.prompt_tokens + self.completion_tokens + self.trained_tokens
+
 
 def cost(provider: Provider, model: str, *, prompt: int = 0, completion: int = 0, trained: int = 0) -> float | None:
     """Return what tokens cost at a provider, or None if its price table does not know the model."""

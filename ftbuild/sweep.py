@@ -6,7 +6,8 @@ ended; then `index.html` and a table of all jobs.  Files, because with some laun
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,10 @@ class Job:
     number: int
     overrides: tuple[str, ...]
 
+    def label(self, common: Collection[str]) -> str:
+        """Return what is particular to this job, given the overrides that all jobs have."""
+        return " ".join(o for o in self.overrides if o not in common)
+
     def folder(self, beside: Path) -> Path:
         """Return where the job's results go, given where those of the plain recipe go."""
         return folder_of(beside.parent, self.sweep) / str(self.number)
@@ -40,7 +45,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a job ended.  `usd` is None where prices are not known, `score` where nothing was asked; both if it failed."""
+    """How a job ended: its score, and what its results cost when they were made, be it in an earlier run or another job.
+
+    `paid` is what this run added to that.  Dollars are None where prices are not known, the score where nothing was asked.
+    """
 
     number: int
     overrides: tuple[str, ...]
@@ -51,6 +59,7 @@ class Ended:
     tokens: int = 0
     seconds: float = 0.0
     model: str = ""
+    paid: float | None = 0.0
 
     def save(self, folder: Path) -> None:
         """Leave word of how the job ended."""
@@ -68,7 +77,13 @@ def job_of(hydra: HydraConf) -> Job | None:
     name = next((o.partition("=")[2] for o in task if o.lstrip("+").startswith(f"{KEY}=")), "")
     if not name:
         return None
-    return Job(name, int(hydra.job.num), tuple(o.lstrip("+") for o in task if o.lstrip("+").partition("=")[0] != KEY))
+    told = (_as_typed(o) for o in task)
+    return Job(name, int(hydra.job.num), tuple(o for o in told if o.partition("=")[0] != KEY))
+
+
+def _as_typed(override: str) -> str:
+    """Return an override as its user wrote it, without what was put before it and without Hydra's escapes."""
+    return re.sub(r"\\(.)", r"\1", override.lstrip("+"))
 
 
 def named(overrides: Sequence[str]) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+import traceback
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ftbuild import prices
 from ftbuild.console import Console, seconds
 from ftbuild.errors import FtbuildError, Interrupted
 from ftbuild.making import Made, make
@@ -108,8 +110,11 @@ def _summary(build: Build, made: Made) -> dict[str, object]:
 # ---- sweeps ----
 
 
-def build_job(cfg: DictConfig, console: Console) -> float | None:
-    """Build one job of a sweep, say how it ended as soon as it has, and return its score."""
+def build_job(cfg: DictConfig, console: Console, common: Collection[str] = ()) -> float | None:
+    """Build one job of a sweep, say how it ended as soon as it has, and return its score.
+
+    `common` are the overrides that all jobs of the sweep have.
+    """
     from hydra.core.hydra_config import HydraConfig
 
     from ftbuild.config import build_from
@@ -117,7 +122,7 @@ def build_job(cfg: DictConfig, console: Console) -> float | None:
 
     job = job_of(HydraConfig.get())
     assert job is not None
-    label, folder = " ".join(job.overrides), job.folder(Path(str(cfg.builds)) / "_")
+    label, folder = job.label(common), job.folder(Path(str(cfg.builds)) / "_")
     console.heading(f"job {job.number}", label)
     started = time.monotonic()
     try:
@@ -126,17 +131,22 @@ def build_job(cfg: DictConfig, console: Console) -> float | None:
     except Interrupted:
         raise
     except Exception as error:
-        told = error.message if isinstance(error, FtbuildError) else f"{type(error).__name__}: {error}"
+        told = error.message if isinstance(error, FtbuildError) else traceback.format_exc().strip()
         console.error(f"job {job.number} ({label}): {told}", error.hint if isinstance(error, FtbuildError) else "")
-        Ended(job.number, job.overrides, error=told.partition("\n")[0], seconds=time.monotonic() - started).save(folder)
+        Ended(
+            job.number,
+            job.overrides,
+            error=told.splitlines()[0 if isinstance(error, FtbuildError) else -1],
+            seconds=time.monotonic() - started,
+        ).save(folder)
         raise
-    spent: Mapping[str, Any] = made.manifest["spent"] if made.manifest and made.ran else {"usd": 0.0}
-    tokens = sum(int(spent.get(f"{kind}_tokens", 0)) for kind in ("prompt", "completion", "trained"))
+    spent = prices.spent(build.recipe, {name: a.facts for name, a in made.done.items()})
+    paid = prices.spent(build.recipe, {name: made.done[name].facts for name in made.ran})
     model = str(made.done["train"].facts.get("model", "")) if "train" in made.done else ""
     took = time.monotonic() - started
-    Ended(job.number, job.overrides, build.recipe.name, "", made.score, spent["usd"], tokens, round(took, 2), model).save(
-        folder
-    )
+    Ended(
+        job.number, job.overrides, build.recipe.name, "", made.score, spent.usd, spent.tokens, round(took, 2), model, paid.usd
+    ).save(folder)
     console.note(f"job {job.number} ({label}): {_scored(made, '{}')}, in {seconds(took)}")
     return made.score
 
@@ -161,9 +171,16 @@ def show_sweep(folder: Path, name: str, console: Console) -> int:
     told = f"{len(jobs)} jobs" + (f", {failed} failed" if failed else "")
     console.result(f"sweep {name}: {told}" + (f"; best is job {found.number} with {found.score:.0%}" if found else ""))
     console.result(f"  page     {page}")
+    console.result(f"  paid     {_paid(jobs)}")
     if found:
         console.result(f"  results  {folder / str(found.number)}")
     return int(bool(failed))
+
+
+def _paid(jobs: Sequence[Ended]) -> str:
+    if any(j.paid is None for j in jobs):
+        return "not known: the provider's option has no price"
+    return f"${sum(j.paid or 0.0 for j in jobs):.4f} in this run"
 
 
 def _row(job: Ended, values: list[str]) -> list[str]:

@@ -21,6 +21,7 @@ def show(arguments: Arguments, console: Console) -> int:
     BUILD is a recipe's name, a folder with a manifest.json, the beginning of a build's id, or NAME~1 for the last but one.
     """
     from ftbuild.compare import find
+    from ftbuild.stages import ORDER
 
     (word,) = exactly(arguments.words, 1, "ftbuild show NAME")
     told = find(word, arguments.settings)
@@ -32,7 +33,7 @@ def show(arguments: Arguments, console: Console) -> int:
         console.result(f"  {name:<10} {value}")
     rows = [
         (name, "ran" if s.get("ran") else "not of this build" if s.get("left_out") else "kept", s["key"][:12], _few(s["facts"]))
-        for name, s in told["stages"].items()
+        for name, s in sorted(told["stages"].items(), key=lambda stage: ORDER.index(stage[0]) if stage[0] in ORDER else -1)
     ]
     console.result()
     console.table("", ("Stage", "", "Key", "Facts"), rows, styles=("bold", "dim", "dim", ""))
@@ -41,7 +42,9 @@ def show(arguments: Arguments, console: Console) -> int:
 
 def _facts(told: dict[str, Any]) -> list[tuple[str, str]]:
     git, spent, score = told.get("git"), told["spent"], told.get("score") or {}
-    usd = "cost not known" if spent["usd"] is None else f"${spent['usd']:.4f}"
+    paid = told["paid"]["usd"]
+    usd = "not known" if spent["usd"] is None else f"${spent['usd']:.4f}"
+    usd += f", ${paid:.4f} of it paid by this build" if paid is not None else ""
     prices = f" (prices of {spent['prices']})" if spent["prices"] else ""
     facts = [
         ("overrides", " ".join(told["overrides"])),

@@ -73,7 +73,7 @@ def _why(step: Step, quote: Quote | None) -> str:
     if len(step.reasons) > _MOST_REASONS:
         lines.append(f"… and {len(step.reasons) - _MOST_REASONS} more")
     if quote and quote.requests:
-        lines.append(f"{quote.requests:,} requests: {quote.cached:,} kept, {quote.to_send:,} to send")
+        lines.append(f"{_counted(quote.requests)}: {quote.cached:,} kept, {quote.to_send:,} to send")
     if quote and quote.trained_tokens:
         lines.append(f"about {quote.trained_tokens:,} tokens to train on")
     return "\n".join(lines)
@@ -85,12 +85,18 @@ def _total(quotes: list[Quote]) -> str:
     written, trained = sum(q.completion_tokens for q in quotes), sum(q.trained_tokens for q in quotes)
     if not send and not trained:
         return ""
-    parts = [f"{send:,} requests to send, about {tokens:,} tokens to read and at most {written:,} to write"] if send else []
+    parts = [f"{_counted(send)} to send, about {tokens:,} tokens to read and at most {written:,} to write"] if send else []
     parts += [f"about {trained:,} tokens to train on"] if trained else []
     dates = ", ".join(sorted({q.prices for q in quotes if q.prices}))
     known = [q.usd for q in quotes if q.usd is not None]
-    money = f"at most ${sum(known):.2f}" if len(known) == len(quotes) else "cost not known: the provider's option has no price"
+    money = f"at most ${sum(known):.2f}" if any(known) else "free of charge"
+    if len(known) < len(quotes):
+        money = "cost not known: the provider's option has no price"
     return "; ".join([*parts, money + (f" (prices of {dates})" if dates else "")])
+
+
+def _counted(requests: int) -> str:
+    return f"{requests:,} request" + ("" if requests == 1 else "s")
 
 
 def _told(step: Step, quote: Quote | None) -> dict[str, Any]:
