@@ -1,0 +1,5 @@
+"""The routes of the protocol, a module for each of its objects: `routes(hub)` returns a router."""
+
+from ftbuild.local.routes import answers, files, jobs, models
+
+ROUTERS = (files.routes, jobs.routes, models.routes, answers.routes)
