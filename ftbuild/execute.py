@@ -66,9 +66,10 @@ class Execution:
             self.console.heading(name, step.stage.summary)
             self.console.note("another build is at this already; waiting for its result")
 
-        with self.store.locks.hold(f"{name} {step.key}", patience=self.options.lock_timeout, waiting=waiting) as waited:
-            made = self.store.find(name, step.key) if waited else None
-            if made and not self.store.lacks(made):
+        with self.store.locks.hold(f"{name} {step.key}", patience=self.options.lock_timeout, waiting=waiting):
+            made = self.store.find(name, step.key)  # somebody may have made it since the plan was, waited for or not
+            forced = name in self.options.force and made == step.action
+            if made and not forced and not self.store.lacks(made):
                 return made
             return self.run(step)
 

@@ -39,7 +39,7 @@ class Replies:
             ) from error
 
     @asynccontextmanager
-    async def asking(self, request: str, *, patience: float) -> AsyncIterator[bool]:
-        """Be the only one who asks for a reply; yield whether somebody else was waited for, and so may have got it."""
-        async with self._locks.hold_async(f"reply {request}", patience=patience) as waited:
-            yield waited
+    async def asking(self, request: str, *, patience: float) -> AsyncIterator[None]:
+        """Be the only one who asks for a reply.  Somebody may have got it meanwhile, whether they were waited for or not."""
+        async with self._locks.hold_async(f"reply {request}", patience=patience):
+            yield

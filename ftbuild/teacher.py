@@ -111,8 +111,8 @@ class Teacher:
 
     async def _once(self, client: openai.AsyncOpenAI, request: Request, usable: Callable[[Request, str], bool]) -> Reply:
         """Return the reply to a request that nobody else is asking; whoever is, in any process, is waited for."""
-        async with self._replies.asking(request.id, patience=self._patience) as waited:
-            return (self._kept(request, usable) if waited else None) or await self._one(client, request, usable)
+        async with self._replies.asking(request.id, patience=self._patience):
+            return self._kept(request, usable) or await self._one(client, request, usable)
 
     async def _one(self, client: openai.AsyncOpenAI, request: Request, usable: Callable[[Request, str], bool]) -> Reply:
         import openai
