@@ -38,10 +38,7 @@ def page(recipe: Recipe, inputs: Mapping[str, Path], facts: Mapping[str, Mapping
         answers=_answers(inputs),
         model=read_json(inputs["train/model.json"]),
         loss=line_chart(_losses(inputs["train/metrics.csv"])),
-        documents=[
-            {"title": d.title, "characters": len(d.text), "meta": d.meta}
-            for d in read_documents(inputs["fetch/documents.jsonl"])
-        ],
+        documents=_documents(inputs),
         sections=[(" / ".join(s.path), len(s.text)) for s in read_sections(inputs["structure/sections.jsonl"])],
         counts=_counts(pairs),
         samples=_samples(pairs),
@@ -56,6 +53,15 @@ def page(recipe: Recipe, inputs: Mapping[str, Path], facts: Mapping[str, Mapping
         trainer=recipe.trainer,
         train={k: v for k, v in identity(recipe.train).items() if v not in (None, "", {})},
     )
+
+
+def _documents(inputs: Mapping[str, Path]) -> list[dict[str, Any]]:
+    """Return title, length before cleaning and origin of every document, from what cleaning tells of it."""
+    lengths: dict[str, int] = {}
+    for effect in read_jsonl(inputs["clean/rules.jsonl"]):
+        lengths.setdefault(effect["document"], effect["removed"] + effect["left"])
+    documents = read_documents(inputs["clean/documents.jsonl"])
+    return [{"title": d.title, "characters": lengths.get(d.id, len(d.text)), "meta": d.meta} for d in documents]
 
 
 def _answers(inputs: Mapping[str, Path]) -> list[dict[str, Any]]:
