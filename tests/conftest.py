@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 import ftbuild
+from ftbuild.testing import Training
+from tests import workshop as workshops
 from tests.tiny import write_tiny_model
 from tests.web import Web
+from tests.workshop import Workshop
 
 # Servers, trainers and other processes that the tests start must find the package, installed or not.
 os.environ["PYTHONPATH"] = os.pathsep.join(
@@ -38,3 +41,19 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a language model of a few thousand random weights, which trains in a second."""
     return write_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def built_workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    """Build a small project once; tests work in copies of it."""
+    with workshops.provider() as provider:
+        made = Workshop.at(tmp_path_factory.mktemp("workshop") / "project", provider)
+        assert made.build() == list(workshops.STAGES)
+        yield made
+
+
+@pytest.fixture
+def workshop(built_workshop: Workshop, tmp_path: Path) -> Iterator[Workshop]:
+    """Return a copy of a small project that was built once; requests count from here on."""
+    yield built_workshop.copy(tmp_path / "project")
+    built_workshop.provider.training, built_workshop.provider.fault = Training(), None

@@ -1,7 +1,7 @@
 """A small project of a user's own, and a scripted provider, to build in again and again and to see what is done each time.
 
-The recipe is small and the provider answers at once, so that a build takes as long as its Python.  `run` builds in this process,
-`start` in one of its own; both run the real command line against a real server.
+The recipe is small and the provider answers at once, so that a build takes as long as its Python.  `run` builds in this
+process, `start` in one of its own; both run the real command line against a real server.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any, cast
 from unittest import mock
 
 from ftbuild.cli import main
+from ftbuild.digest import digest_file
 from ftbuild.testing import Reply, Request, ScriptedProvider, numbered_pairs
 
 TEACHER, BASE, KEY, URL = "scripted-teacher", "scripted-base", "SCRIPTED_KEY", "SCRIPTED_URL"
@@ -129,7 +130,9 @@ class Workshop:
 
     def copy(self, folder: Path) -> Workshop:
         """Return a copy of everything here, whose requests count from now on."""
-        return Workshop(Path(shutil.copytree(self.folder, folder)), self.provider, len(self.provider.requests), self.environment)
+        return Workshop(
+            Path(shutil.copytree(self.folder, folder)), self.provider, len(self.provider.requests), self.environment
+        )
 
     # ---- its files ----
 
@@ -159,17 +162,14 @@ class Workshop:
         return self.folder / ".ftbuild"
 
     def damaged(self) -> list[str]:
-        """Return the visible results and the objects of the store that are not whole: that are not what a manifest names."""
-        from ftbuild.digest import digest_file
-        from ftbuild.views import SHOWN
-
-        objects = [f for f in (self.store / "objects").rglob("*") if f.is_file()]
-        found = [str(f) for f in objects if f.parent.name + f.name != digest_file(f)]
-        for folder in {f.parent for f in (self.folder / "builds").rglob("*") if f.is_file()}:
-            told = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["stages"]
-            names = {n: told[stage]["outputs"][o] for n, (stage, o) in SHOWN.items() if stage in told}
-            found += [str(f) for f in folder.iterdir() if f.name in names and digest_file(f) != names[f.name]]
-            found += [str(f) for f in folder.iterdir() if f.name not in {*names, "manifest.json"}]
+        """Return the objects of the store and the visible results that are not whole."""
+        objects = {f: f.parent.name + f.name for f in (self.store / "objects").rglob("*") if f.is_file()}
+        found = [str(f) for f, name in objects.items() if digest_file(f) != name]
+        for file in (f for f in (self.folder / "builds").rglob("*") if f.is_file() and not f.name.startswith(".")):
+            if file.name == "manifest.json":
+                assert isinstance(json.loads(file.read_bytes()), dict)
+            elif digest_file(file) not in objects.values():
+                found.append(str(file))
         return found
 
     # ---- commands ----
@@ -204,21 +204,21 @@ class Workshop:
         """Return the verdict on each stage."""
         return {s["stage"]: s["verdict"] for s in self.run(*words, "--json", verb="plan").json}
 
-    def start(self, *words: str, setup: Callable[[], None] | None = None) -> subprocess.Popen[str]:
-        """Start ftbuild here, in a process of its own, in which `setup` is called first."""
+    def start(self, *words: str, first: str = "") -> subprocess.Popen[str]:
+        """Start ftbuild here, in a process of its own, which runs a piece of Python first."""
+        program = ["-c", f"{first}\nfrom ftbuild.cli import main\nraise SystemExit(main())"] if first else ["-m", "ftbuild"]
         return subprocess.Popen(
-            [sys.executable, "-m", "ftbuild", *words],
+            [sys.executable, *program, *words],
             cwd=self.folder,
             env=self._variables,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            preexec_fn=setup,
         )
 
-    def process(self, *words: str, setup: Callable[[], None] | None = None) -> Ran:
+    def process(self, *words: str, first: str = "") -> Ran:
         """Build in a process of its own, to its end, with JSON on stdout."""
-        return finish(self.start("+recipe=lighthouse", *words, "--json", setup=setup))
+        return finish(self.start("+recipe=lighthouse", *words, "--json", first=first))
 
     # ---- what the provider saw ----
 
