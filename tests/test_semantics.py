@@ -19,7 +19,7 @@ from ftbuild.testing import Reply, Request
 from tests import workshop as workshops
 from tests.workshop import REQUESTS, SECTIONS, STAGES, TEACHER, Workshop, answer, finish, wait_for
 
-COMMENT = ("a comment of the editors", "A COMMENT OF THE EDITORS")
+COMMENT = ("a comment of the editors", "a longer comment of the editors")
 
 
 # ---- the table ----

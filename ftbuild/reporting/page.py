@@ -38,14 +38,17 @@ def page(recipe: Recipe, inputs: Mapping[str, Path], facts: Mapping[str, Mapping
         answers=_answers(inputs),
         model=read_json(inputs["train/model.json"]),
         loss=line_chart(_losses(inputs["train/metrics.csv"])),
-        documents=_documents(inputs),
+        documents=[
+            {"title": d.title, "characters": len(d.text), "meta": d.meta}
+            for d in read_documents(inputs["clean/documents.jsonl"])
+        ],
         sections=[(" / ".join(s.path), len(s.text)) for s in read_sections(inputs["structure/sections.jsonl"])],
         counts=_counts(pairs),
         samples=_samples(pairs),
         rejected=list(islice(rejected, _REJECTS)),
         rejected_count=len(rejected),
         reasons=Counter(_reason(r["reason"]) for r in rejected).most_common(),
-        rules=_rules(inputs["clean/rules.jsonl"]),
+        rules=list(facts.get("clean", {}).get("removed", {}).items()),
         row=next(read_jsonl(inputs["format/rows.jsonl"])),
         facts=facts,
         took=sum(f.get("seconds", 0) for f in facts.values()),
@@ -53,15 +56,6 @@ def page(recipe: Recipe, inputs: Mapping[str, Path], facts: Mapping[str, Mapping
         trainer=recipe.trainer,
         train={k: v for k, v in identity(recipe.train).items() if v not in (None, "", {})},
     )
-
-
-def _documents(inputs: Mapping[str, Path]) -> list[dict[str, Any]]:
-    """Return title, length before cleaning and origin of every document, from what cleaning tells of it."""
-    lengths: dict[str, int] = {}
-    for effect in read_jsonl(inputs["clean/rules.jsonl"]):
-        lengths.setdefault(effect["document"], effect["removed"] + effect["left"])
-    documents = read_documents(inputs["clean/documents.jsonl"])
-    return [{"title": d.title, "characters": lengths.get(d.id, len(d.text)), "meta": d.meta} for d in documents]
 
 
 def _answers(inputs: Mapping[str, Path]) -> list[dict[str, Any]]:
@@ -93,10 +87,3 @@ def _samples(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
 
 def _reason(text: str) -> str:
     return text.split(": ", maxsplit=1)[0] if len(text) > 60 else text  # noqa: PLR2004
-
-
-def _rules(file: Path) -> list[tuple[str, int]]:
-    removed: Counter[str] = Counter()
-    for effect in read_jsonl(file):
-        removed[effect["rule"]] += effect["removed"]
-    return list(removed.items())

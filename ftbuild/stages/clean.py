@@ -5,6 +5,9 @@ In: documents.  Out: the same documents with clean text, and `rules.jsonl`, how 
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
 from ftbuild.errors import SourceError
 from ftbuild.records import Document, read_documents, write_jsonl
 from ftbuild.stage import Task, stage
@@ -19,7 +22,7 @@ from ftbuild.stage import Task, stage
 )
 def clean(task: Task) -> None:
     """Run the cleaning rules over every document."""
-    effects = []
+    effects: list[dict[str, Any]] = []
 
     def cleaned(document: Document) -> Document:
         text = document.text
@@ -32,4 +35,8 @@ def clean(task: Task) -> None:
 
     write_jsonl(task.out / "documents.jsonl", map(cleaned, read_documents(task.input("fetch/documents.jsonl"))))
     write_jsonl(task.out / "rules.jsonl", effects)
+    removed: Counter[str] = Counter()
+    for effect in effects:
+        removed[effect["rule"]] += effect["removed"]
+    task.facts["removed"] = dict(removed)
     task.facts["characters"] = sum(e["left"] for e in effects if e["rule"] == list(task.recipe.clean.rules)[-1])
