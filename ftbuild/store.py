@@ -119,13 +119,13 @@ class Store:
             outputs = {p.name: self._keep(p) for p in sorted(folder.iterdir())}
             sizes = {name: self.object(d).stat().st_size for name, d in outputs.items()}
             action = Action(stage, key, dict(inputs), config, outputs, dict(facts), sizes, dict(depends or {}), version)
-            record = json.loads(json.dumps(asdict(action)))
+            record = json.loads(json.dumps(asdict(action), sort_keys=True))
             write_json(self._action(stage, key), {**record, "checksum": digest(record)})
         except OSError as error:
             raise FtbuildError(
                 f"cannot write to the store {self.root}: {error.strerror}", hint="is the disk full or read-only?"
             ) from error
-        return action
+        return Action(**record)  # as it is found again, to the order of its facts
 
     @contextlib.contextmanager
     def workspace(self) -> Iterator[Path]:

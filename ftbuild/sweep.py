@@ -89,7 +89,8 @@ def _as_typed(override: str) -> str:
 def named(overrides: Sequence[str]) -> str:
     """Return the name of the sweep that a command line asks for: that of its file in `conf/sweep`, or one made of its words."""
     option = next((o.partition("=")[2] for o in overrides if o.lstrip("+").startswith(f"{_GROUP}=")), "")
-    return option or digest(sorted(o.lstrip("+") for o in overrides))[:8]
+    words = sorted(o.lstrip("+") for o in overrides)
+    return option or f"s{digest(words)[:8]}"  # with a letter before it, as Hydra reads 91e51322 as a number
 
 
 def begin(folder: Path) -> None:

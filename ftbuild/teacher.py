@@ -134,7 +134,7 @@ class Teacher:
                     f"{client.base_url}: what came back is no answer of a model",
                     hint="is this the address of an API? most end in /v1",
                 ) from error
-            usage = {k: usage.get(k, 0) + v for k, v in spent.items()}
+            usage = {k: usage.get(k, 0) + v for k, v in sorted(spent.items())}  # in the order in which it is read again
             problem = refusal or ("" if text.strip() else "an empty reply")
             if not problem and usable(request, text):
                 self._replies.put(request.id, {"text": text, "finish": finish, "usage": usage})

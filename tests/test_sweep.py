@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from ftbuild import sweep
 from ftbuild.sweep import Ended, Job
@@ -62,8 +63,14 @@ def test_a_sweep_is_called_as_its_file_or_by_its_words() -> None:
     assert sweep.named(["+recipe=mill", "+sweep=epochs"]) == "epochs"
     one, other = sweep.named(["+recipe=mill", "++train.epochs=2,4"]), sweep.named(["++train.epochs=2,4", "+recipe=mill"])
     assert one == other
-    assert re.fullmatch("[0-9a-f]{8}", one)
+    assert re.fullmatch("s[0-9a-f]{8}", one)
     assert sweep.named(["+recipe=mill", "++train.epochs=2,5"]) != one
+
+
+def test_no_name_of_a_sweep_reads_as_a_number() -> None:
+    names = [sweep.named([f"train.epochs={n},2"]) for n in range(400)]  # seven of their digests would
+    parsed = OverridesParser.create().parse_overrides([f"++{sweep.KEY}={name}" for name in names])
+    assert [override.value() for override in parsed] == names
 
 
 def test_the_table_has_a_column_for_what_differs(tmp_path: Path) -> None:
