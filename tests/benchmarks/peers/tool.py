@@ -118,6 +118,20 @@ class Tool(ABC):
         """Run some command in the folder."""
         return Running(command, self.folder, self.environment).end()
 
+    def cpu(self, command: Sequence[str], said: str = "") -> float:
+        """Run a command, and return the CPU seconds that it took.  RuntimeError if it fails, or does not say something."""
+        ended = self.call(command)
+        if ended.code or said not in ended.text:
+            raise RuntimeError(f"{self.name} failed:\n{ended.text}")
+        return ended.cpu
+
+    def idle(self) -> float:
+        """Build with nothing to do, and return the CPU seconds that it took.  RuntimeError if something ran."""
+        took = self.cpu(self.command)
+        if any(self.read_log()):
+            raise RuntimeError(f"{self.name} ran something")
+        return took
+
     def build(self, *, well: bool = True) -> Ran:
         """Build.  RuntimeError if that should go well and does not."""
         return self.ended(self.start(), well=well)
