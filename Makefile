@@ -1,12 +1,13 @@
 # ftbuild: make for fine-tuned models.
 #
-#   make setup       install into .venv
-#   make agrippina   install, and build the recipe `agrippina`
-#   make test        install what is missing, and run the tests
-#   make test-slow   the tests that build with the real model (some minutes)
-#   make lint        ruff and mypy
-#   make bench       build `agrippina` afresh; print score, time and memory
-#   make clean       remove what was built and installed
+#   make setup         install into .venv
+#   make agrippina     install, and build the recipe `agrippina`
+#   make test          install what is missing, and run the tests
+#   make test-slow     the tests that build with the real model (some minutes)
+#   make lint          ruff and mypy
+#   make bench         build `agrippina` afresh; print score, time and memory
+#   make bench-builds  compare builds with DVC, Snakemake and pytask (installed apart); some minutes
+#   make clean         remove what was built and installed
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev agrippina pig_latin test test-slow lint bench clean
+.PHONY: help setup dev agrippina pig_latin test test-slow lint bench bench-builds clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -54,6 +55,9 @@ lint: dev
 
 bench: dev
 	$(BIN)/python tests/benchmarks/recipe.py
+
+bench-builds: dev
+	$(BIN)/python tests/benchmarks/builds.py --environments $(VENV)/peers
 
 clean:
 	rm -rf $(VENV) .ftbuild builds dist .pytest_cache .mypy_cache .ruff_cache
