@@ -1,4 +1,4 @@
-"""How a build is run: only so far, some of it again, twice to compare, without asking anybody, without changing the lock file."""
+"""The options of a build: until, force, check, offline, locked, and the lock file that `locked` holds a build to."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def jobs(ran: Ran) -> list[dict[str, Any]]:
 
 def epochs(job: dict[str, Any]) -> str:
     """Return the override that tells a job's epochs."""
-    return next(o for o in job["overrides"] if o.startswith("train.epochs="))
+    return next(str(o) for o in job["overrides"] if o.startswith("train.epochs="))
 
 
 # ---- what a job is ----
