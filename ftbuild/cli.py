@@ -172,11 +172,11 @@ def run(argv: Sequence[str], console: Console) -> int:
     arguments = Arguments.parse(argv, [*VERBS, *WITHOUT_RECIPE])
     if arguments.verb in WITHOUT_RECIPE:
         return WITHOUT_RECIPE[arguments.verb](arguments, console)
-    from ftbuild import config
+    from ftbuild import composing, config
 
     completion = {"-sc", "--shell-completion"} & set(arguments.flags)  # `-sc install=bash` is no override
     overrides = arguments.overrides if completion else config.rewrite(arguments.overrides)
-    if config.sweeps([*arguments.flags, *overrides]):
+    if composing.sweeps([*arguments.flags, *overrides]):
         return _sweep(arguments, overrides, console)
     code = 0
 
@@ -185,7 +185,7 @@ def run(argv: Sequence[str], console: Console) -> int:
         code, objective = VERBS[arguments.verb](config.build_from(cfg), arguments, console)
         return objective
 
-    config.run_hydra(job, [*arguments.flags, *overrides])
+    composing.run_hydra(job, [*arguments.flags, *overrides])
     return code
 
 
@@ -193,7 +193,7 @@ def _sweep(arguments: Arguments, overrides: Sequence[str], console: Console) -> 
     """Run a sweep: many builds, and then what became of them; any other verb is simply done many times."""
     import tempfile
 
-    from ftbuild import config, sweep
+    from ftbuild import composing, config, sweep
     from ftbuild.verbs import VERBS, build_job, show_sweep
 
     def once(cfg: DictConfig) -> Any:
@@ -201,7 +201,7 @@ def _sweep(arguments: Arguments, overrides: Sequence[str], console: Console) -> 
 
     if arguments.verb != "build":
         with tempfile.TemporaryDirectory(prefix="ftbuild-sweep-") as aside:  # for the multirun.yaml that Hydra writes
-            config.run_hydra(once, [*arguments.flags, *overrides, f"hydra.sweep.dir={aside}"])
+            composing.run_hydra(once, [*arguments.flags, *overrides, f"hydra.sweep.dir={aside}"])
         return 0
     name = sweep.named([o for o in overrides if not o.lstrip("+").startswith("hydra")])
     builds = next((o.partition("=")[2] for o in reversed(overrides) if o.lstrip("+").startswith("builds=")), "builds")
@@ -212,7 +212,7 @@ def _sweep(arguments: Arguments, overrides: Sequence[str], console: Console) -> 
     def job(cfg: DictConfig) -> Any:
         return build_job(cfg, console, common)
 
-    config.run_hydra(job, [*arguments.flags, *overrides, f"++{sweep.KEY}={name}"])
+    composing.run_hydra(job, [*arguments.flags, *overrides, f"++{sweep.KEY}={name}"])
     return show_sweep(folder, name, console)
 
 

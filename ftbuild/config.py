@@ -3,22 +3,22 @@
 In: overrides such as `+recipe=agrippina train.epochs=2`.  Out: a `Recipe`, or a `ConfigError` with one line for each
 problem: the file and line (or "command line"), the key, what is wrong, the nearest right name.
 
-Hydra composes; `ftbuild.schema` checks.  Keys given on the command line are passed to Hydra as `++key=value`, so that every
-key of the schema may be set whether or not a YAML file mentions it, and so that one place judges all of them.
+Hydra composes (`ftbuild.composing`); `ftbuild.schema` checks.  Keys given on the command line are passed to Hydra as
+`++key=value`, so that every key of the schema may be set whether or not a YAML file mentions it, and so that one place judges
+all of them.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftbuild import paths
-from ftbuild.errors import ConfigError, FtbuildError, Interrupted
+from ftbuild.composing import translated
+from ftbuild.errors import ConfigError
 from ftbuild.options import Options
 from ftbuild.schema import Problem, build, nearest
 
@@ -30,23 +30,12 @@ if TYPE_CHECKING:
     from ftbuild.sweep import Job
 
 _PLAIN_OVERRIDE = re.compile(r"^(?P<key>[A-Za-z_][\w.@/-]*)=")
-_PLUGINS = frozenset({"joblib", "submitit_local", "submitit_slurm", "optuna"})
 _SECRET = re.compile(r"(?i)(^|[+._{,])\s*(api_?key|token|secret|password)\s*[=:]\s*\S|\bsk-[\w-]{16,}")
-
-
-def groups() -> set[str]:
-    """Return the names of all configuration groups: the folders below `conf`."""
-    return {p.relative_to(f).as_posix() for f in paths.conf_folders() for p in f.rglob("*") if p.is_dir()}
-
-
-def options(group: str) -> list[str]:
-    """Return the options of a group by name: its YAML files, the user's and ours."""
-    return sorted({p.stem for f in paths.conf_folders() for p in (f / group).glob("*.yaml")})
 
 
 def rewrite(overrides: Sequence[str]) -> list[str]:
     """Return the overrides as Hydra wants them: `recipe=x` gets its plus, plain keys get two."""
-    known = groups()
+    known = paths.groups()
     rewritten = [_rewrite(o, known) for o in overrides]
     for override in overrides:
         _whole_provider(override, overrides)
@@ -79,73 +68,9 @@ def _rewrite(override: str, known: set[str]) -> str:
     if key.partition("@")[0] in known or key.startswith(("hydra.", "hydra/")):
         value = override.partition("=")[2]
         if key in known and re.fullmatch(r"(?i)[-+.\d]+|true|false|null", value):  # Hydra wants words here
-            raise ConfigError(f"{key} (command line): there is no option {value!r}; {nearest(value, options(key))}")
+            raise ConfigError(f"{key} (command line): there is no option {value!r}; {nearest(value, paths.options(key))}")
         return override
     return "++" + override
-
-
-def run_hydra(function: Callable[[DictConfig], Any], arguments: Sequence[str]) -> None:
-    """Compose with Hydra and call `function` with the result, once, or once a job in a sweep.
-
-    Raises ConfigError for whatever Hydra refuses, and whatever `function` raises; a sweep goes on after an FtbuildError, and
-    `function` itself has to tell of it.
-    """
-    import hydra
-    import yaml
-    from hydra.core.plugins import Plugins
-    from hydra.errors import HydraException
-    from hydra.plugins.search_path_plugin import SearchPathPlugin
-    from omegaconf.errors import OmegaConfBaseException
-
-    from ftbuild.searchpath import UserConf
-
-    if UserConf not in Plugins.instance().discover(SearchPathPlugin):
-        Plugins.instance().register(UserConf)
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # exceptions come here instead of being printed
-    saved, sys.argv = sys.argv, [sys.argv[0], *arguments]
-    failed: list[Exception] = []
-    many = sweeps(arguments)
-
-    def job(cfg: DictConfig) -> Any:
-        try:
-            return function(cfg)
-        except Interrupted as error:
-            if many:
-                raise KeyboardInterrupt from error  # the jobs that are left must not begin
-            failed.append(error)
-        except Exception as error:
-            if many and _samples():
-                raise  # a sampler has to know
-            if not many:
-                failed.append(error)  # raised below, past Hydra, which would print it in its own way
-        return None
-
-    try:
-        hydra.main(version_base="1.3", config_path=str(paths.SHIPPED_CONF), config_name="config")(job)()
-    except FtbuildError:  # of a job; it was told when it happened
-        pass
-    except yaml.YAMLError as error:
-        raise _not_yaml(error) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"a configuration file is not UTF-8: {error.reason}", hint="save it as UTF-8") from error
-    except (HydraException, OmegaConfBaseException, ValueError) as error:  # `train=3` is a ValueError
-        raise _translated(error, overrides=arguments) from error
-    finally:
-        sys.argv = saved
-    if failed:
-        raise failed[0]
-
-
-def _samples() -> bool:
-    """Say whether the sweep that this is a job of chooses its jobs by how others ended, rather than doing all of them."""
-    from hydra.core.hydra_config import HydraConfig
-
-    return "BasicSweeper" not in str(HydraConfig.get().sweeper.get("_target_", ""))
-
-
-def sweeps(arguments: Sequence[str]) -> bool:
-    """Say whether a command line asks for a sweep: by a flag, or by naming one."""
-    return bool({"-m", "--multirun"} & set(arguments)) or any(a.lstrip("+").startswith("sweep=") for a in arguments)
 
 
 def recipe_from(cfg: DictConfig) -> Recipe:
@@ -160,12 +85,12 @@ def recipe_from(cfg: DictConfig) -> Recipe:
     choices = {str(k): v for k, v in hydra_cfg.runtime.choices.items()}
     overrides = list(hydra_cfg.overrides.task)
     if "recipe" not in choices:
-        known = ", ".join(options("recipe"))
+        known = ", ".join(paths.options("recipe"))
         raise ConfigError("no recipe was named", hint=f"say which one: +recipe=NAME (there are {known})")
     try:
         data = OmegaConf.to_container(cfg, resolve=True)
     except OmegaConfBaseException as error:
-        raise _translated(error, choices, overrides) from error
+        raise translated(error, choices, overrides) from error
     assert isinstance(data, dict)
     if "recipe" in data:
         file = next(f for c in paths.conf_folders() if (f := c / "recipe" / f"{choices['recipe']}.yaml").is_file())
@@ -183,39 +108,6 @@ def recipe_from(cfg: DictConfig) -> Recipe:
 
 
 NOT_RECIPE = frozenset({"store", "builds", "sweep_name", *Options.__dataclass_fields__})
-
-
-def _translated(error: Exception, choices: dict[str, Any] | None = None, overrides: Sequence[str] = ()) -> ConfigError:
-    """Return Hydra's or OmegaConf's many-line error as ours: one line, with the nearest right name."""
-    text = str(error)
-    cause = str(error.__cause__ or "")
-    if match := re.search(r"Could not find '([^']+)/([^'/]*)'", text):
-        group, option = match[1], match[2]
-        if group in ("hydra/launcher", "hydra/sweeper") and option in _PLUGINS:
-            extra = option.partition("_")[0]
-            return ConfigError(f"{group}: {option} is not installed", hint=f"pip install 'ftbuild[{extra}]'")
-        return ConfigError(f"{group}: there is no option {option!r}; {nearest(option, options(group))}")
-    if match := re.search(r"Could not override '([^']+)'", text):
-        key = match[1].partition("@")[0]
-        known = sorted(groups()) if "No match in the defaults list" in text else []
-        where = "command line" if any(o.lstrip("+~").startswith(key) for o in overrides) else "a recipe's defaults"
-        return ConfigError(f"{key} ({where}): nothing here to override; {nearest(key, known) if known else cause}")
-    if match := re.search(r"full_key: (\S+)", text):
-        from ftbuild.locate import locate
-
-        where = locate(match[1], choices or {}, overrides)
-        return ConfigError(f"{where}: {match[1]}: {text.splitlines()[0].strip()}")
-    lines = [line.strip() for line in f"{text}\n{cause}".splitlines() if line.strip()]
-    hint = "a value with commas, spaces, # or quotes belongs in a YAML file" if "Override" in type(error).__name__ else ""
-    return ConfigError("; ".join(dict.fromkeys(lines)), hint=hint)
-
-
-def _not_yaml(error: Any) -> ConfigError:
-    """Return a YAML error as ours: the file and line, and what the reader stumbled over."""
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    where = f"{paths.shown(Path(mark.name))}:{mark.line + 1}" if mark else str(getattr(error, "name", "a recipe"))
-    said = getattr(error, "problem", "") or getattr(error, "reason", "") or str(error).partition("\n")[0]
-    return ConfigError(f"{where}: not YAML: {said}", hint="a value with : # { [ ? or quotes in it goes into double quotes")
 
 
 def shipped(path: Path) -> bool:

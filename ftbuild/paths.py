@@ -56,3 +56,13 @@ def shown(path: Path) -> str:
         return str(path.relative_to(Path.cwd())) if path != Path.cwd() else "."
     except ValueError:
         return str(path)
+
+
+def groups() -> set[str]:
+    """Return the names of all configuration groups: the folders below `conf`."""
+    return {p.relative_to(f).as_posix() for f in conf_folders() for p in f.rglob("*") if p.is_dir()}
+
+
+def options(group: str) -> list[str]:
+    """Return the options of a group by name: its YAML files, the user's and ours."""
+    return sorted({p.stem for f in conf_folders() for p in (f / group).glob("*.yaml")})

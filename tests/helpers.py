@@ -43,10 +43,10 @@ def cleaned(text: str, name: str = "wikitext") -> str:
 
 def compose(*overrides: str) -> Recipe:
     """Return a recipe, composed and checked as on the command line: `compose("recipe=agrippina", "train.epochs=2")`."""
-    from ftbuild import config
+    from ftbuild import composing, config
 
     made: list[Recipe] = []
-    config.run_hydra(lambda cfg: made.append(config.recipe_from(cfg)), config.rewrite(overrides))
+    composing.run_hydra(lambda cfg: made.append(config.recipe_from(cfg)), config.rewrite(overrides))
     return made[0]
 
 

@@ -46,10 +46,10 @@ LEAVES = {
 }
 """What the modules at the bottom may import, at most."""
 
-TOP = ("cli", "verbs", "execute", "making", "quote", "collect", "config", "__main__")
+TOP = ("cli", "verbs", "execute", "making", "quote", "collect", "composing", "config", "__main__")
 """What only the command line may import."""
 
-HALL = ("verbs", "cli", "making", "quote", "collect", "sweep", "__main__", "config")
+HALL = ("verbs", "cli", "making", "quote", "collect", "sweep", "__main__", "config", "composing")
 """The command line: argv, verbs, and what they call."""
 
 DOMAIN = re.compile(
