@@ -9,7 +9,6 @@ provider still has it.
 from __future__ import annotations
 
 import contextlib
-import secrets
 import time
 from collections.abc import Mapping
 from itertools import islice
@@ -47,6 +46,8 @@ class Jobs:
         `anew` creates another one in any case.  SourceError if the provider cannot be reached, ConfigError or FtbuildError
         if it refuses.
         """
+        import secrets
+
         import openai
 
         record = self._store.root / "jobs" / f"{key}.json"

@@ -10,7 +10,6 @@ file once and keeps it open, and threads of one process exclude each other by a 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import fcntl
@@ -54,6 +53,8 @@ class Locks:
     @contextlib.asynccontextmanager
     async def hold_async(self, key: str, *, patience: float) -> AsyncIterator[bool]:
         """Hold the lock on `key` as `hold` does, and let others go on meanwhile."""
+        import asyncio
+
         tries = _tries(key, patience)
         waited = False
         while not self.take(key):

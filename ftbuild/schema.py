@@ -8,7 +8,6 @@ are looked up by `ftbuild.config`, and only once something is wrong.
 
 from __future__ import annotations
 
-import difflib
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
@@ -35,6 +34,8 @@ class Problem:
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """Return a hint with the known name most like `name`, or else with all of them."""
+    import difflib
+
     known = sorted(names)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if close:

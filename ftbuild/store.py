@@ -18,8 +18,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -130,6 +128,9 @@ class Store:
     @contextlib.contextmanager
     def workspace(self) -> Iterator[Path]:
         """Yield an empty folder on the store's own file system; it is gone afterwards."""
+        import shutil
+        import tempfile
+
         parent = self.root / "tmp"
         try:
             parent.mkdir(parents=True, exist_ok=True)
@@ -193,6 +194,8 @@ def write_text(path: Path, text: str) -> None:
 @contextlib.contextmanager
 def aside(path: Path) -> Iterator[Any]:
     """Yield a binary file to write; it takes the place of `path` when it is complete, and leaves nothing if it is not."""
+    import tempfile
+
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
     try:

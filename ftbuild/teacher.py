@@ -6,7 +6,6 @@ build, is not sent again.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +16,8 @@ from ftbuild.errors import ConfigError, FtbuildError, SourceError
 from ftbuild.replies import Replies
 
 if TYPE_CHECKING:
+    import asyncio
+
     import openai
 
     from ftbuild.recipe import Provider
@@ -80,6 +81,8 @@ class Teacher:
         told(sum(r is not None for r in replies), len(requests))
         missing = [n for n, reply in enumerate(replies) if reply is None]
         if missing:
+            import asyncio
+
             asyncio.run(self._ask_missing(requests, missing, replies, usable, told))
         return [r for r in replies if r is not None]
 
@@ -97,6 +100,8 @@ class Teacher:
         usable: Callable[[Request, str], bool],
         told: Callable[[int, int], None],
     ) -> None:
+        import asyncio
+
         queue = iter(missing)
         async with self._open_client() as client:
 

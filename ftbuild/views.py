@@ -8,7 +8,6 @@ answers.jsonl     the probes, after            manifest.json  what went into all
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,6 +53,8 @@ def publish(folder: Path, store: Store, done: Mapping[str, Action], manifest: Ma
 
     Two builds with different recipes of one name take turns, so that what lies there belongs together.
     """
+    import shutil
+
     try:
         with store.locks.hold(f"results {folder.absolute()}", patience=600):
             for name, (stage, output) in SHOWN.items():
