@@ -19,6 +19,8 @@ from ftbuild.registries import FILTERS, GRADERS, KINDS, PARSERS, PROVIDERS, RULE
 from ftbuild.registry import Use
 from ftbuild.schema import Problem
 
+_SOURCES_OF_PAIRS = ("pairs", "function")
+
 
 def aside(default: Any) -> Any:
     """Declare a field that changes how a stage runs and never what it produces."""
@@ -207,7 +209,8 @@ class Recipe:
                     find_file(file.split(":")[0])
                 except ConfigError as error:
                     yield Problem(f"source.{name}", error.message)
-        if self.prompts and not self.kinds and not any(t.size in (self.teacher.size, "any") for t in self.prompts.values()):
+        pairs = self.kinds or any(use.name in _SOURCES_OF_PAIRS for use in self.source.values())
+        if self.prompts and not pairs and not any(t.size in (self.teacher.size, "any") for t in self.prompts.values()):
             hint = (
                 "choose kinds=article or prompts=sentences beside it"
                 if self.teacher.size == "small"

@@ -176,6 +176,49 @@ def test_every_gap_knows_its_sentence_and_its_statement() -> None:
     assert found == {("The servant hides the letter.", one), ("The servant calls Anna.", one), (other, other)}
 
 
+@pytest.mark.parametrize(
+    ("text", "question", "answer"),
+    [
+        # what stands before a semicolon is told by itself
+        ("The council came late; Anna sold the boat at last.", "Who sold the boat?", "Anna"),
+        ("The council came late; Anna sold the boat at last.", "Who came late?", "the council"),
+        # what a sentence stresses
+        ("It was salt that helped the farmers.", "What helped the farmers?", "salt"),
+        # participles
+        ("Otto fled to Vienna, taking the money.", "What did Otto take?", "the money"),
+        ("Ruined by the delay, Otto fled to Vienna.", "Who was ruined by the delay?", "Otto"),
+        ("Anna woke the people by ringing the bell.", "What did Anna ring?", "the bell"),
+        # what is conceded is told as well
+        ("Although Bruno had surveyed the route, the council refused to pay.", "Who had surveyed the route?", "Bruno"),
+        # numbers and sums
+        ("Twelve cottages were swept away.", "How many cottages were swept away?", "twelve cottages"),
+        ("The council sold the bridge for £400.", "For how much did the council sell the bridge?", "£400"),
+        # verbs whose plain form the parser misses
+        ("Anna hopes to win the prize.", "What does Anna hope to do?", "win the prize"),
+    ],
+)
+def test_every_part_of_a_sentence_that_tells_something_is_asked_for(text: str, question: str, answer: str) -> None:
+    found = asked(text, "Otto met Anna. Bruno met Otto. Anna laughed. Bruno laughed at Otto.")
+    assert found.get(question) == answer, list(found)
+
+
+def test_a_title_and_a_trade_say_whom_he_and_she_mean() -> None:
+    story = "Mr Varley met Lady Strake at the harbour. She lent the money. He bought a boat."
+    found = asked(story)
+    assert found["Who lent the money?"] == "Strake"
+    assert found["Who bought a boat?"] == "Varley"
+
+
+def test_questions_begin_in_several_ways() -> None:
+    story = "The money was lent by Edmund Varley, a banker. Varley opened the bridge in 1858. Anna met Varley."
+    framed = {question: gap.answer for gap in told(story) for question in gap.framed}
+    assert framed["Which banker opened the bridge in 1858?"] == "Varley"
+    assert framed["Which person opened the bridge in 1858?"] == "Varley"
+    assert framed["In which year did Varley open the bridge?"] == "in 1858"
+    assert framed["What did the banker open in 1858?"] == "the bridge"
+    assert not [q for q, answer in framed.items() if "the banker" in q and answer == "a banker"]
+
+
 def test_questions_are_put_in_other_words_of_the_same_meaning() -> None:
     within = language(synonyms={"verbs": {"hide": ["conceal"]}, "nouns": {"letter": ["note"]}})
     (gap,) = [g for g in told("The servant hides a letter.", within=within) if g.answer == "the servant"]

@@ -18,7 +18,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ftbuild.grammar.people import SUBJECTS, name_of
-from ftbuild.grammar.verbs import past, third_person
+from ftbuild.grammar.verbs import lemma_of, past, third_person
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc, Token
@@ -57,12 +57,14 @@ class Clause:
     @property
     def lemma(self) -> str:
         """The plain form of the verb."""
-        return self.other_verb or str(self.verb.lemma_)
+        return self.other_verb or lemma_of(self.verb)
 
     @property
     def passive(self) -> bool:
         """Whether the subject is what something is done to."""
-        return any(t.dep_ == "auxpass" for t in self.verb.children) or self.verb.dep_ == "acl"
+        return any(t.dep_ == "auxpass" for t in self.verb.children) or (
+            self.verb.dep_ in ("acl", "advcl") and self.verb.tag_ == "VBN" and self.helpers[:1] != ("had",)
+        )
 
     @property
     def sentence(self) -> str:
@@ -86,6 +88,12 @@ def clauses(doc: Doc, people: People, words: Mapping[int, str]) -> Iterator[Clau
             if token.pos_ in ("VERB", "AUX") and (clause := _clause(token, people, words)) and len(clause.after) <= _LONGEST:
                 yield clause
             yield from _namings(token, people, words)
+
+
+def apart(clause: Token) -> bool:
+    """Say whether the parser took the first half of a sentence, up to a semicolon, for what the second half says."""
+    end = clause.right_edge
+    return clause.dep_ == "ccomp" and clause.i < clause.head.i and any(t.text == ";" for t in end.doc[end.i : clause.head.i])
 
 
 def phrase(head: Token, words: Mapping[int, str]) -> str:
@@ -116,13 +124,19 @@ def text(tokens: list[Token] | tuple[Token, ...], words: Mapping[int, str]) -> s
     told = []
     for token in tokens:
         word = words.get(token.i, "")
-        if word and token.tag_ == "PRP$":
+        if word and (token.tag_ in ("PRP$", "WP$") or _owns(token)):
             word += "’" if word.endswith("s") and " " in word else "'s"
         lower = token.is_sent_start and token.pos_ not in ("PROPN", "NOUN") and token.text != "I"
         told.append((word or (token.lower_ if lower else token.text)) + token.whitespace_)
     joined = re.sub(r"\s+", " ", "".join(told if not told else [*told[:-1], told[-1].rstrip()]))
     joined = "".join(_spaced(tokens, told)) if any(b.i != a.i + 1 for a, b in pairwise(tokens)) else joined
     return re.sub(r"\s+([,.;:])", r"\1", re.sub(r"\s+", " ", joined)).strip(' ,;:–—"“”')
+
+
+def _owns(token: Token) -> bool:
+    """Say whether a `her` that the parser took for an object stands before what is hers."""
+    following = token.nbor(1) if token.i + 1 < len(token.doc) else None
+    return token.lower_ == "her" and following is not None and following.dep_ == token.dep_ == "dobj"
 
 
 def _spaced(tokens: list[Token] | tuple[Token, ...], told: list[str]) -> Iterator[str]:
@@ -134,7 +148,7 @@ def _spaced(tokens: list[Token] | tuple[Token, ...], told: list[str]) -> Iterato
 
 def _clause(verb: Token, people: People, words: Mapping[int, str]) -> Clause | None:
     found = _subject(verb, people)
-    if found is None or not _told(verb, people.language):
+    if found is None or _stressed(verb) is not None or not _told(verb, people.language):
         return None
     subject, given = found
     if subject.tag_ in ("WP", "WDT", "EX") or (
@@ -142,20 +156,29 @@ def _clause(verb: Token, people: People, words: Mapping[int, str]) -> Clause | N
     ):
         return None
     helpers, adverbs = _helpers(verb)
-    if not helpers and verb.tag_ not in _FINITE:
-        if verb.dep_ != "acl" or verb.tag_ != "VBN":
+    several = subject.tag_ in ("NNS", "NNPS")
+    if several and not given and helpers[:1] in (("is",), ("was",), ("has",)):  # the parser took another's subject
+        return None
+    told = verb.text.lower()
+    past_ = verb.tag_ == "VBD"
+    if not helpers and verb.tag_ == "VBN" and not given and verb.dep_ in ("ROOT", "conj"):  # the parser's slip
+        past_ = True
+    elif not helpers and verb.tag_ == "VBG" and _by_itself(verb):
+        past_ = _in_past(verb)
+        told = past(lemma_of(verb), people.language) if past_ else third_person(lemma_of(verb))
+    elif not helpers and verb.tag_ not in _FINITE:
+        if not (verb.tag_ == "VBN" and (verb.dep_ == "acl" or _by_itself(verb))):
             return None
-        helpers = (
-            ("were" if subject.tag_ in ("NNS", "NNPS") else "was",)
-            if _in_past(verb)
-            else ("are" if subject.tag_ in ("NNS", "NNPS") else "is",)
-        )
+        helpers = ("were" if several else "was",) if _in_past(verb) else ("are" if several else "is",)
     before, after = _around(verb, subject if not given else None)
     object_ = _missing_object(verb)
     if object_ is not None:
         before = tuple(t for t in before if t.tag_ not in ("WDT", "WP"))
-    if any(t.tag_ == "WP$" for t in subject.subtree):
-        return None
+    whose = next((t for t in subject.subtree if t.tag_ == "WP$" and not given), None)
+    if whose is not None:
+        if verb.dep_ != "relcl":
+            return None
+        words = {**words, whose.i: _subject_text(_antecedent(verb, verb.head), words, given=True)}
     if verb.dep_ in ("relcl", "acl") and any(t.tag_ in ("WDT", "WP", "WP$", "WRB") for t in (*before, *after)):
         return None
     attribute = next((t for t in verb.rights if t.dep_ == "attr"), None) if verb.lemma_ == "be" else None
@@ -164,10 +187,10 @@ def _clause(verb: Token, people: People, words: Mapping[int, str]) -> Clause | N
     )
     name = _subject_text(subject, words, given=given)
     own = {subject.text, name, words.get(subject.i, name)}
-    words = {i: w for i, w in words.items() if verb.doc[i].tag_ != "PRP$" or w not in own or verb.doc[i] in subject.subtree}
-    past_ = verb.tag_ == "VBD"
+    inside = set(tokens_of(subject)) - set(verb.subtree) if given else set(subject.subtree)
+    words = {i: w for i, w in words.items() if verb.doc[i].tag_ != "PRP$" or w not in own or verb.doc[i] in inside}
     extra = _subject_text(object_, words, given=True) if object_ is not None else ""
-    return Clause(verb, subject, name, who, past_, helpers, adverbs, verb.text.lower(), before, after, words, extra, object_)
+    return Clause(verb, subject, name, who, past_, helpers, adverbs, told, before, after, words, extra, object_)
 
 
 def _subject_text(subject: Token, words: Mapping[int, str], *, given: bool) -> str:
@@ -183,8 +206,11 @@ def _subject_text(subject: Token, words: Mapping[int, str], *, given: bool) -> s
 
 def _subject(verb: Token, people: People) -> tuple[Token, bool] | None:
     """Return the subject of a verb, and whether it was taken from the sentence around it."""
-    own = next((t for t in verb.lefts if t.dep_ in SUBJECTS), None)
+    near = [verb, *(t for t in verb.lefts if t.dep_ == "auxpass")]
+    own = next((t for v in near for t in v.lefts if t.dep_ in SUBJECTS), None)
     if own is not None and own.tag_ in ("WP", "WDT"):
+        if (stressed := _stressed(verb.head)) is not None and verb in verb.head.children:
+            return stressed, True
         if verb.dep_ != "relcl":
             return None
         head = _meant(_antecedent(verb, verb.head))
@@ -196,7 +222,29 @@ def _subject(verb: Token, people: People) -> tuple[Token, bool] | None:
         return (found[0], found[1]) if found else None
     if verb.dep_ == "acl" and verb.tag_ == "VBN":
         return verb.head, True
+    if _by_itself(verb):
+        found = _subject(verb.head if verb.dep_ == "advcl" else verb.head.head, people)
+        return (found[0], True) if found else None
     return None
+
+
+def _stressed(verb: Token) -> Token | None:
+    """Return what a sentence such as `it was salt that enabled them to pay` stresses, or None if it is no such sentence."""
+    if verb.lemma_ != "be" or not any(t.lower_ == "it" and t.dep_ in SUBJECTS for t in verb.lefts):
+        return None
+    if not any(t.dep_ in ("ccomp", "relcl", "advcl") and any(w.tag_ in ("WP", "WDT") for w in t.lefts) for t in verb.rights):
+        return None
+    return next((t for t in verb.rights if t.dep_ == "attr" and t.pos_ in ("NOUN", "PROPN")), None)
+
+
+def _by_itself(verb: Token) -> bool:
+    """Say whether a participle tells what the subject did besides: `Jupp fled, taking the chest`, `by selling the boat`."""
+    if verb.tag_ not in ("VBG", "VBN") or any(t.dep_ in ("mark", *SUBJECTS) or t.tag_ == "WRB" for t in verb.lefts):
+        return False
+    above = verb.head if verb.dep_ == "advcl" else verb.head.head if verb.dep_ == "pcomp" and verb.head.lower_ == "by" else None
+    if above is None or above.pos_ != "VERB" or any(t.dep_ == "auxpass" for t in above.lefts):
+        return False
+    return not any(t.dep_ in ("aux", "auxpass") and t.lower_ != "having" for t in verb.lefts)
 
 
 def _meant(noun: Token) -> Token:
@@ -227,17 +275,22 @@ def _told(verb: Token, language: Language) -> bool:
     """Say whether the text states what the verb says: not what somebody only claims, supposes or would like."""
     if verb.dep_ == "conj":
         return verb.head.pos_ in ("VERB", "AUX") and _told(verb.head, language)
+    if apart(verb) or (verb.dep_ in ("ccomp", "advcl") and _stressed(verb.head) is not None):
+        return _told(verb.head, language)
     if verb.dep_ == "ccomp":
         return (
             verb.head.lemma_ in language.factive
             and not any(t.dep_ == "neg" for t in verb.head.children)
             and _told(verb.head, language)
         )
+    if _by_itself(verb):
+        return _told(verb.head if verb.dep_ == "advcl" else verb.head.head, language)
     if verb.dep_ == "advcl":
-        mark = next((t.lower_ for t in verb.children if t.dep_ in ("mark", "advmod")), "")
-        return mark in (*language.reasons, *language.times)
+        near = [verb, *(t for t in verb.lefts if t.dep_ == "auxpass")]
+        marks = {t.lower_ for v in near for t in v.children if t.dep_ in ("mark", "advmod")}
+        return bool(marks & {*language.reasons, *language.times, *language.concessions})
     if verb.dep_ in ("relcl", "acl"):
-        return all(a.dep_ != "ccomp" or a.head.lemma_ in language.factive for a in verb.ancestors)
+        return all(a.dep_ != "ccomp" or apart(a) or a.head.lemma_ in language.factive for a in verb.ancestors)
     return verb.dep_ in ("ROOT", "parataxis")
 
 
@@ -252,7 +305,7 @@ def _helpers(verb: Token) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if not helpers and verb.dep_ == "conj" and verb.tag_ in ("VBN", "VB", "VBG"):
         inherited, _ = _helpers(verb.head)
         return inherited, adverbs
-    return tuple({"’s": "is", "'s": "is"}.get(t.text, t.lower_) for t in helpers), adverbs
+    return tuple({"’s": "is", "'s": "is", "having": "had"}.get(t.lower_, t.lower_) for t in helpers), adverbs
 
 
 def _around(verb: Token, subject: Token | None) -> tuple[tuple[Token, ...], tuple[Token, ...]]:
@@ -260,8 +313,9 @@ def _around(verb: Token, subject: Token | None) -> tuple[tuple[Token, ...], tupl
     left: list[Token] = []
     right: list[Token] = []
     for child in verb.children:
-        if child.dep_ in (
+        if apart(child) or child.dep_ in (
             *SUBJECTS,
+            "relcl",
             "aux",
             "auxpass",
             "neg",
@@ -287,15 +341,25 @@ def _around(verb: Token, subject: Token | None) -> tuple[tuple[Token, ...], tupl
             continue
         if child.i > verb.i or child.dep_ == "ccomp":
             right += tokens_of(child)
-        elif subject is not None and child.i < subject.i:
+        elif subject is not None and child.i < subject.i and not _relates(child, verb):
             left += tokens_of(child)
     order = sorted(right, key=lambda t: t.i)
     return tuple(sorted(left, key=lambda t: t.i)), tuple(order)
 
 
+def _relates(child: Token, verb: Token) -> bool:
+    """Say whether a phrase only ties a relative clause to what it is about: `upon which`."""
+    return verb.dep_ == "relcl" and child.dep_ == "prep" and any(t.tag_ in ("WDT", "WP") for t in child.children)
+
+
 def _in_past(verb: Token) -> bool:
     root = verb.sent.root
-    return root.tag_ == "VBD" or any(t.tag_ == "VBD" for t in root.children if t.dep_ in ("aux", "auxpass"))
+    helpers = [t for t in root.children if t.dep_ in ("aux", "auxpass")]
+    return (
+        root.tag_ == "VBD"
+        or any(t.tag_ == "VBD" or t.lower_ in ("could", "would") for t in helpers)
+        or (root.tag_ == "VBN" and not helpers)
+    )
 
 
 def _namings(token: Token, people: People, words: Mapping[int, str]) -> Iterator[Clause]:
@@ -306,6 +370,8 @@ def _namings(token: Token, people: People, words: Mapping[int, str]) -> Iterator
     elif token.pos_ == "PROPN" and token.dep_ != "compound":
         noun = next((t for t in token.lefts if t.dep_ == "compound" and t.pos_ == "NOUN"), None)
     if noun is None or name.pos_ != "PROPN" or noun.pos_ != "NOUN" or (noun.dep_ != "compound" and not _determined(noun)):
+        return
+    if any(t.tag_ in _FINITE for t in token.doc[noun.i : name.i]):  # what stands so far away is not beside it
         return
     past_ = _in_past(token)
     if noun.dep_ == "compound":
@@ -341,12 +407,17 @@ def turned(clause: Clause, people: People) -> Clause | None:
         return None
     agent = next((t for t in clause.verb.children if t.dep_ == "agent"), None)
     doer = next((t for t in agent.children if t.dep_ == "pobj"), None) if agent is not None else None
-    if agent is None or doer is None or (doer.pos_ == "PRON" and doer.i not in clause.words):
+    if (
+        agent is None
+        or doer is None
+        or doer.lemma_.lower() in people.language.states
+        or (doer.pos_ == "PRON" and doer.i not in clause.words)
+    ):
         return None
     if clause.helpers not in (("was",), ("were",), ("is",), ("are",)):
         return None
     rest = {t.i for t in agent.subtree}
-    lemma = clause.verb.lemma_
+    lemma = lemma_of(clause.verb)
     return replace(
         clause,
         head=doer,

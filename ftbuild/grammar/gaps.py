@@ -10,30 +10,39 @@ In: the parsed paragraphs of one document.  Out: gaps, none of them twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, zip_longest
 from typing import TYPE_CHECKING
 
 from ftbuild.grammar.clauses import Clause, clauses, text, tokens_of, turned
+from ftbuild.grammar.framing import called, framed, renamed
 from ftbuild.grammar.people import People
-from ftbuild.grammar.questions import Ask, questions
+from ftbuild.grammar.questions import PLACES, Ask, questions
 from ftbuild.grammar.rewording import reworded
+from ftbuild.grammar.verbs import idiom
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc, Token
 
+    from ftbuild.grammar.language import Language
+
 _LONGEST_ANSWER = 16
 _LONGEST_QUALITY = 3
-_LIGHT = ("take", "give", "make", "pay", "have", "hold", "lose", "get")
+_REWORDINGS = 2
 _ARGUMENTS = ("dobj", "dative", "attr", "oprd", "npadvmod")
 
 
 @dataclass(frozen=True)
 class Gap:
-    """Something that a statement tells: how to ask for it, the answer, the whole statement, its sentence."""
+    """Something that a statement tells: how to ask for it, the answer, the whole statement, its sentence.
+
+    `questions` are in the text's own words, `reworded` in others, `framed` begin in another way.
+    """
 
     questions: tuple[str, ...]
     reworded: tuple[str, ...]
+    framed: tuple[str, ...]
     answer: str
     whole: str
     sentence: str
@@ -43,20 +52,41 @@ def gaps(docs: Iterable[Doc], people: People) -> Iterator[list[Gap]]:
     """Yield the gaps of each paragraph, in order, without repeating one."""
     seen: set[tuple[str, ...]] = set()
     docs = list(docs)
-    for doc, words in zip(docs, people.meanings(docs), strict=True):
+    told = [list(_statements(doc, people, words)) for doc, words in zip(docs, people.meanings(docs), strict=True)]
+    names = called(chain.from_iterable(told), people.language)
+    for statements in told:
         found: list[Gap] = []
-        for clause in _statements(doc, people, words):
+        for clause in statements:
             if _unclear(clause.after, clause, people) or _unclear(clause.before, clause, people):
                 continue
             for ask in asks(clause, people):
                 asked = tuple(dict.fromkeys(questions(clause, ask, people.language)))
-                other = reworded(clause, people.language, len(found))
-                varied = tuple(q for q in questions(other, ask, people.language) if q not in asked) if other else ()
-                gap = Gap(asked, varied, ask.answer, _capital(clause.statement) + ".", clause.sentence)
+                varied = tuple(q for q in _in_other_words(clause, ask, people.language, len(found)) if q not in asked)
+                others = tuple(_framed(asked, varied, clause, ask, names))
+                gap = Gap(asked, varied, others, ask.answer, _capital(clause.statement) + ".", clause.sentence)
                 if asked and _tells(ask) and (key := (asked[0], gap.answer)) not in seen:
                     seen.add(key)
                     found.append(gap)
         yield found
+
+
+def _in_other_words(clause: Clause, ask: Ask, language: Language, turn: int) -> Iterator[str]:
+    """Yield questions about a statement with its words exchanged, in two ways."""
+    others = [other for n in range(_REWORDINGS) if (other := reworded(clause, language, turn + n)) is not None]
+    found = [list(questions(other, ask, language)) for other in others]
+    yield from dict.fromkeys(q for together in zip_longest(*found) for q in together if q)
+
+
+def _framed(asked: Sequence[str], varied: Sequence[str], clause: Clause, ask: Ask, names: Mapping[str, str]) -> Iterator[str]:
+    """Yield a gap's questions as others would begin them, and with other names for those whom they are about."""
+    if not asked:
+        return
+    head = clause.head if ask.role == "subject" else ask.head
+    first, other = asked[0], varied[0] if varied else asked[-1]
+    found = [list(framed(question, ask, head, names)) for question in dict.fromkeys((other, first))]
+    called_so = [renamed(question, names) for question in (first, other)] if clause.told else []
+    together = chain.from_iterable(zip_longest(*found, called_so))
+    yield from dict.fromkeys(q for q in together if q and q not in (*asked, *varied))
 
 
 def _statements(doc: Doc, people: People, words: Mapping[int, str]) -> Iterator[Clause]:
@@ -70,7 +100,10 @@ def asks(clause: Clause, people: People) -> Iterator[Ask]:
     """Yield what a statement tells that can be asked for: its subject, then what stands behind and before the verb."""
     says = clause.lemma == "be" and any(t.dep_ in ("ccomp", "xcomp") for t in clause.verb.rights)
     if not says and (clause.after or clause.extra or clause.before or clause.passive):
+        counted = clause.head.tag_ == "NNS" and any(t.dep_ == "nummod" for t in clause.head.lefts)
         yield Ask("subject", "person" if clause.who else "thing", clause.subject)
+        if counted:
+            yield Ask("subject", "number", clause.subject, head=clause.head)
     if clause.extra and clause.extra_head is not None:
         kind = "person" if people.is_person(clause.extra_head) and clause.told else "thing"
         if not clause.told and clause.who:
@@ -87,12 +120,12 @@ def _of_verb(verb: Token, clause: Clause, people: People) -> Iterator[Ask]:  # n
     language, words = people.language, clause.words
     for child in verb.children:
         own = tuple(tokens_of(child))
-        if child.dep_ == "dobj" and _idiom(verb, child):
+        if child.dep_ == "dobj" and idiom(verb):
             continue
         if child.dep_ in _ARGUMENTS and child.pos_ in ("NOUN", "PROPN", "NUM", "PRON"):
-            yield Ask(
-                "object", _kind(child, people, "", copula=verb.lemma_ == "be" and clause.who), text(own, words), own, head=child
-            )
+            kind = _kind(child, people, "", copula=verb.lemma_ == "be" and clause.who)
+            counted = tuple(t for t in own if t.i <= child.i) if kind == "number" else own
+            yield Ask("object", kind, text(counted, words), own, head=child)
             yield from _of_noun(child, clause, people)
         elif child.dep_ == "acomp":
             if len(own) <= _LONGEST_QUALITY and child.pos_ == "ADJ":
@@ -146,7 +179,7 @@ def _preposition(prep: Token, own: tuple[Token, ...], clause: Clause, people: Pe
         yield Ask("reason", "reason", text(own, clause.words), own)
     elif noun is not None and len(own) > 1:
         kind = _kind(noun, people, prep.lower_)
-        if kind == "place" and noun.lemma_.lower() in people.language.states:
+        if noun.lemma_.lower() in people.language.states:
             return
         if kind in ("place", "time", "duration"):
             yield Ask(kind, kind, text(own, clause.words), own, prep=prep.lower_, head=noun)
@@ -156,17 +189,22 @@ def _preposition(prep: Token, own: tuple[Token, ...], clause: Clause, people: Pe
 
 
 def _kind(head: Token, people: People, prep: str, *, copula: bool = False) -> str:
+    if head.ent_type_ == "MONEY":
+        return "money"
     if head.ent_type_ in ("DATE", "TIME") and prep == "for":
         return "duration"
     if head.ent_type_ in ("DATE", "TIME") and head.dep_ in ("pobj", "npadvmod") and prep not in ("for", "by"):
         return "time"
     if copula and head.pos_ in ("NOUN", "PROPN"):
         return "identity"
+    if (prep in ("at", "in", "into") and head.pos_ == "PROPN") or (prep == "to" and head.ent_type_ in PLACES):
+        return "place"
     if people.is_person(head):
         return "person"
     if any(t.dep_ == "nummod" for t in head.lefts) and not prep and head.dep_ in ("dobj", "attr") and head.tag_ == "NNS":
         return "number"
-    if prep in people.language.places and head.dep_ == "pobj":
+    counted = any(t.dep_ == "nummod" for t in head.lefts)
+    if prep in people.language.places and head.dep_ == "pobj" and not (prep in ("at", "on") and counted):
         return "place"
     if prep in people.language.times:
         return "time"
@@ -183,11 +221,6 @@ def _unclear(own: tuple[Token, ...], clause: Clause, people: People) -> bool:
 def _tells(ask: Ask) -> bool:
     """Say whether an answer holds a word with a meaning of its own."""
     return not ask.tokens or any(t.pos_ in ("NOUN", "PROPN", "VERB", "ADJ", "NUM") for t in ask.tokens)
-
-
-def _idiom(verb: Token, child: Token) -> bool:
-    """Say whether a verb and its object are one thing to say: `take place`, `give way`."""
-    return verb.lemma_ in _LIGHT and child.tag_ == "NN" and not list(child.children)
 
 
 def _capital(told: str) -> str:

@@ -16,6 +16,8 @@ class Language:
     name: str
     models: tuple[str, ...] = ()
     people: tuple[str, ...] = ()
+    men: tuple[str, ...] = ()
+    women: tuple[str, ...] = ()
     masculine: tuple[str, ...] = ()
     feminine: tuple[str, ...] = ()
     plural: tuple[str, ...] = ()
@@ -24,6 +26,7 @@ class Language:
     reasons: tuple[str, ...] = ()
     times: tuple[str, ...] = ()
     conditions: tuple[str, ...] = ()
+    concessions: tuple[str, ...] = ()
     states: tuple[str, ...] = ()
     factive: tuple[str, ...] = ()
     irregular: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -32,7 +35,17 @@ class Language:
     @cached_property
     def person_nouns(self) -> frozenset[str]:
         """The common nouns that mean persons."""
-        return frozenset(self.people)
+        return frozenset({*self.people, *self.men, *self.women})
+
+    @cached_property
+    def men_nouns(self) -> frozenset[str]:
+        """The nouns and titles that mean a man."""
+        return frozenset(self.men)
+
+    @cached_property
+    def women_nouns(self) -> frozenset[str]:
+        """The nouns and titles that mean a woman."""
+        return frozenset(self.women)
 
     @cached_property
     def pronouns(self) -> frozenset[str]:

@@ -8,6 +8,7 @@ is a he or a she is counted from the pronouns around it.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 SUBJECTS = ("nsubj", "nsubjpass")
 _STATES = frozenset({"be", "have", "become", "stand", "lie", "reach", "remain", "include", "follow", "contain", "take"})
 _MEASURES = ("DATE", "TIME", "CARDINAL", "PERCENT", "MONEY", "QUANTITY", "ORDINAL")
+_ABSTRACT = re.compile("(ance|ence|tion|ment|ness|ity|ism|ship|est)$")
 _NEARBY = 24  # nouns that a pronoun may reach back to
 
 
@@ -72,19 +74,25 @@ class People:
         return last in self.persons or {last.lower(), last.lower().removesuffix("s")} & self.language.person_nouns != set()
 
     def _acts(self, token: Token) -> bool:
-        if any(t.lower_ == "the" for t in token.lefts) or token.ent_type_ in ("DATE", "WORK_OF_ART", "PRODUCT"):
-            return False
         beside = [
             t for t in (*token.children, token.head) if t.dep_ in ("appos", "compound") or token.dep_ in ("appos", "attr")
         ]
-        if any(t.lemma_.lower() in self.language.person_nouns for t in beside) or token.ent_type_ == "PERSON":
+        if any(t.lemma_.lower() in self.language.person_nouns for t in beside):
+            return True
+        if any(t.lower_ == "the" for t in token.lefts) or token.ent_type_ in ("DATE", "WORK_OF_ART", "PRODUCT"):
+            return False
+        if token.ent_type_ == "PERSON":
             return True
         return token.dep_ == "nsubj" and token.head.pos_ == "VERB" and token.head.lemma_ not in _STATES
 
     def _count_genders(self, doc: Doc) -> None:
         before: set[str] = set()
+        for token in (t for t in doc if t.text in self.persons and t.dep_ != "compound"):
+            near = (*token.children, token.head)
+            beside = {t.lower_ for t in near if "appos" in (t.dep_, token.dep_) or t.dep_ == "compound"}
+            self.gender[name_of(token)] += 3 * (len(beside & self.language.men_nouns) - len(beside & self.language.women_nouns))
         for sentence in doc.sents:
-            names = {t.text for t in sentence if t.text in self.persons}
+            names = {name_of(t) for t in sentence if t.text in self.persons and t.dep_ != "compound"}
             meant = names or before
             he = sum(t.lower_ in self.language.masculine for t in sentence)
             she = sum(t.lower_ in self.language.feminine for t in sentence)
@@ -99,7 +107,7 @@ class People:
     def _subject_before(self, doc: Doc, sentence: Span) -> Iterator[str]:
         earlier = [t for t in doc[: sentence.start] if t.text in self.persons and t.dep_ == "nsubj"]
         if earlier and earlier[-1].sent.end == sentence.start:
-            yield earlier[-1].text
+            yield name_of(earlier[-1])
 
     def meanings(self, docs: Iterable[Doc]) -> Iterator[dict[int, str]]:
         """Yield what the pronouns of each paragraph stand for, by their places; those that cannot be told are left out."""
@@ -128,19 +136,29 @@ class People:
 
     def _antecedent(self, pronoun: Token, seen: list[Token], meant: dict[int, str]) -> str:
         word = pronoun.lower_
-        own = {t for verb in pronoun.ancestors if verb.pos_ in ("VERB", "AUX") for t in verb.lefts if t.dep_ in SUBJECTS}
+        about = next((v.head for v in pronoun.ancestors if v.dep_ == "relcl"), None)
+        if about is not None and self._relative(pronoun) and self._may_be(about, pronoun):
+            return self._full(about, word)
+        own = {t for verb in pronoun.ancestors if verb.pos_ in ("VERB", "AUX") for t in _subjects(verb)}
         object_ = pronoun.dep_ in ("dobj", "pobj", "dative")
         beside = {t.text for t in pronoun.head.children if t.dep_ in ("dobj", "dative")} if pronoun.dep_ in SUBJECTS else set()
-        near = [t for t in reversed(seen) if not (object_ and t in own) and pronoun not in t.subtree and t.text not in beside]
+        own |= {t for verb in pronoun.ancestors if verb.dep_ == "xcomp" for t in verb.head.rights if t.dep_ == "dobj"}
+        doing = next((s for s in map(_subjects, (v for v in pronoun.ancestors if v.pos_ in ("VERB", "AUX"))) if s), [])
+        near = [t for t in reversed(seen) if not (object_ and t in doing) and pronoun not in t.subtree and t.text not in beside]
         fitting = [t for t in near if self._may_be(t, pronoun)]
         here = [t for t in fitting if t in own or (t.doc is pronoun.doc and t.sent == pronoun.sent and t.dep_ in SUBJECTS)]
-        sure = [t for t in fitting if self.gender[t.text]]
+        sure = [t for t in fitting if self._gender(t)]
         for choice in (here, sure, fitting):  # who is spoken of just here; who is called so elsewhere; anybody it may be
             if choice:
                 return self._full(choice[0], word)
         if pronoun.dep_ == "poss":
             return next((meant[t.i] for t in sorted(own, key=lambda t: -t.i) if t.i in meant), "")
         return ""
+
+    def _relative(self, pronoun: Token) -> bool:
+        """Say whether a pronoun stands in a relative clause whose subject is `who` or `which`: `Hale, who sold his boat`."""
+        verb = next(v for v in pronoun.ancestors if v.dep_ == "relcl")
+        return pronoun.dep_ == "poss" and any(t.tag_ in ("WP", "WDT") and t.dep_ in SUBJECTS for t in verb.lefts)
 
     def _may_be(self, token: Token, pronoun: Token) -> bool:
         language, word = self.language, pronoun.lower_
@@ -156,7 +174,11 @@ class People:
             return False
         if not self.is_name(token):
             return False
-        return self.gender[token.text] >= 0 if word in language.masculine else self.gender[token.text] <= 0
+        return self._gender(token) >= 0 if word in language.masculine else self._gender(token) <= 0
+
+    def _gender(self, token: Token) -> int:
+        """Return more than 0 for a man, less than 0 for a woman, going by the full name if that is known."""
+        return self.gender[name_of(token)] or self.gender[token.text]
 
     def _full(self, token: Token, word: str) -> str:
         if token.text in self.persons and word not in self.language.plural:
@@ -164,6 +186,10 @@ class People:
         kept = sorted((t for t in token.subtree if not _outside(t, token)), key=lambda t: t.i)
         text = "".join(t.text_with_ws for t in kept).strip(" ,")
         return text if self.is_name(kept[0]) else text[:1].lower() + text[1:]
+
+
+def _subjects(verb: Token) -> list[Token]:
+    return [t for t in verb.lefts if t.dep_ in SUBJECTS]
 
 
 def _names(docs: Iterable[Doc]) -> set[str]:
@@ -176,7 +202,7 @@ def _names(docs: Iterable[Doc]) -> set[str]:
             small.add(token.text)
         elif token.is_title and token.pos_ in ("PROPN", "NOUN", "ADJ", "VERB", "X"):
             if token.is_sent_start:
-                if token.pos_ == "PROPN":
+                if token.pos_ == "PROPN" and (token.ent_type_ or not _ABSTRACT.search(token.text)):
                     first.add(token.text)
             elif token.pos_ == "PROPN":
                 inside.add(token.text)

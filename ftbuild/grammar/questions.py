@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ftbuild.grammar.clauses import Clause, text
-from ftbuild.grammar.verbs import inflected, participle
+from ftbuild.grammar.verbs import idiom, inflected, participle
 
 if TYPE_CHECKING:
     from spacy.tokens import Token
@@ -25,6 +25,9 @@ _CORE = ("dobj", "dative", "attr", "acomp", "oprd", "xcomp", "ccomp", "prt", "ag
 _SINGULAR = {"are": "is", "were": "was", "have": "has", "do": "does", "am": "is"}
 _MOST_WORDS = 24
 _FEWEST_WORDS = 3
+PLACES = ("GPE", "LOC", "FAC")
+"""What the parser calls the names of places."""
+_LONG = 8
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,9 @@ def questions(clause: Clause, ask: Ask, language: Language) -> Iterator[str]:
 
 def _of_subject(clause: Clause, ask: Ask, language: Language) -> Iterator[list[str]]:
     who = "who" if ask.kind == "person" else "what"
+    if ask.kind == "number" and ask.head is not None:
+        yield [f"how many {_counted(ask, clause)}", *_opened_many(clause), text(clause.after, clause.words)]
+        return
     group = _agreeing(clause, language)
     before = text(clause.before, clause.words)
     for rest in _rests(clause, ask, language):
@@ -57,7 +63,7 @@ def _of_subject(clause: Clause, ask: Ask, language: Language) -> Iterator[list[s
         before = ""
     relations = {t.dep_: t for t in clause.verb.children if t.i > clause.verb.i}
     target = None if relations.keys() & {"ccomp", "xcomp", "dative"} else relations.get("dobj")
-    simple = not clause.helpers and " " not in clause.lemma
+    simple = not clause.helpers and " " not in clause.lemma and not idiom(clause.verb)
     if target is not None and clause.told and simple and clause.verb.tag_ in ("VBZ", "VBD", "VBP"):
         plural = target.tag_ in ("NNS", "NNPS") or target.lower_ in language.plural
         many = plural or any(t.dep_ == "conj" for t in target.children)
@@ -82,6 +88,11 @@ def _agreeing(clause: Clause, language: Language) -> list[str]:
     return [*clause.adverbs, _SINGULAR.get(verb, verb)]
 
 
+def _opened_many(clause: Clause) -> list[str]:
+    """Return the verb group as it follows `how many boats`."""
+    return [*clause.helpers[:1], *clause.adverbs, *clause.helpers[1:], clause.told]
+
+
 def _of_rest(clause: Clause, ask: Ask, language: Language) -> Iterator[list[str]]:
     helper, group = _opened(clause)
     before = text(tuple(t for t in clause.before if t not in ask.tokens), clause.words)
@@ -92,8 +103,7 @@ def _of_rest(clause: Clause, ask: Ask, language: Language) -> Iterator[list[str]
         if ask.role == "action":
             yield ["what", *middle, rest, "to do" if not group or group[-1] != "do" else "", lead]
         elif ask.role == "preposition" and ask.kind != "duration":
-            person = ask.kind == "person"
-            stranded, piped = ("who", "whom") if person else ("what", "what")
+            stranded, piped = _after_preposition(ask)
             yield [stranded, *middle, rest, ask.prep, lead]
             yield [f"{ask.prep} {piped}", *middle, rest, lead]
         elif ask.role == "object" and ask.kind == "number" and ask.head is not None:
@@ -110,6 +120,14 @@ def _of_rest(clause: Clause, ask: Ask, language: Language) -> Iterator[list[str]
             yield [_word(ask), *middle, rest, lead]
 
 
+def _after_preposition(ask: Ask) -> tuple[str, str]:
+    """Return the words that ask for what a preposition governs, far from it and right behind it."""
+    if ask.kind == "person":
+        return "who", "whom"
+    word = "how much" if ask.kind == "money" else "where" if ask.head is not None and ask.head.ent_type_ in PLACES else "what"
+    return word, word
+
+
 def _word(ask: Ask) -> str:
     return {
         "person": "who",
@@ -119,6 +137,7 @@ def _word(ask: Ask) -> str:
         "reason": "why",
         "way": "how",
         "duration": "how long",
+        "money": "how much",
     }.get(ask.kind, "what")
 
 
@@ -134,13 +153,16 @@ def _opened(clause: Clause) -> tuple[str, list[str]]:
 
 
 def _rests(clause: Clause, ask: Ask, language: Language) -> Iterator[str]:
-    """Yield what stands behind the verb without the part asked for: all of it, then only what the verb cannot do without."""
+    """Yield what stands behind the verb without the part asked for.
+
+    First without clauses inside it if it is long, then only what the verb cannot do without, then all of it.
+    """
     taken = {t.i for t in ask.tokens}
     full = tuple(t for t in clause.after if t.i not in taken and not _reason(t, clause, language))
-    yield text(full, clause.words)
-    core = tuple(t for t in full if _core(t, clause))
-    if core and len(core) < len(full):
-        yield text(core, clause.words)
+    short = tuple(t for t in full if not _aside(t, clause))
+    core = tuple(t for t in full if _core(t, clause) and t in short)
+    for kept in dict.fromkeys((short if len(full) > _LONG and short else full, core or full, full)):
+        yield text(kept, clause.words)
 
 
 def _top(token: Token, clause: Clause) -> Token:
@@ -155,9 +177,18 @@ def _core(token: Token, clause: Clause) -> bool:
     return top.dep_ in _CORE or (top.dep_ in ("advmod", "prep") and top.n_rights + top.n_lefts == 0)
 
 
+def _aside(token: Token, clause: Clause) -> bool:
+    """Say whether a token stands in a clause of its own, which a question can do without."""
+    while token not in (clause.verb, token.head):
+        if token.dep_ in ("advcl", "relcl"):
+            return True
+        token = token.head
+    return False
+
+
 def _reason(token: Token, clause: Clause, language: Language) -> bool:
     top = _top(token, clause)
-    return top.dep_ == "advcl" and top.left_edge.lower_ in (*language.reasons, *language.conditions)
+    return top.dep_ == "advcl" and top.left_edge.lower_ in (*language.reasons, *language.conditions, *language.concessions)
 
 
 def _in_clause(token: Token, clause: Clause) -> bool:

@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from ftbuild.grammar.language import Language
 
+if TYPE_CHECKING:
+    from spacy.tokens import Token
+
 _SHORT = re.compile("^(?:[^aeiou]*|qu)[aeiou][bdgmnprt]$")
 """Verbs of one short syllable, whose last letter is doubled: `stop`, `beg`, `quit`."""
+_LIGHT = ("take", "give", "make", "pay", "have", "hold", "lose", "get", "keep", "set")
+"""Verbs that say little without their object."""
 _PREFIXED = re.compile("(over|under|re|mis|out|fore|with|up)(.{2,})")
+
+
+def lemma_of(verb: Token) -> str:
+    """Return the plain form of a verb: `hope` for `hopes`, where the parser's own rules say `hop`."""
+    lemma, form = str(verb.lemma_), verb.lower_
+    dropped = form == f"{lemma}es" and third_person(lemma) != form
+    dropped |= form in (f"{lemma}ed", f"{lemma}ing") and _SHORT.search(lemma) is not None
+    return f"{lemma}e" if dropped else lemma
+
+
+def idiom(verb: Token) -> bool:
+    """Say whether a verb and its object are one thing to say: `take place`, `give way`."""
+    return verb.lemma_ in _LIGHT and any(t.dep_ == "dobj" and t.tag_ == "NN" and not list(t.children) for t in verb.children)
 
 
 def participle(lemma: str, language: Language) -> str:

@@ -49,8 +49,8 @@ def questions(
 
 
 def _wordings(gap: Gap) -> list[str]:
-    """Return all questions for a gap, those in the text's words and those in others by turns."""
-    turns = zip_longest(gap.questions, gap.reworded)
+    """Return all questions for a gap, those in the text's words, those in others and those in other frames by turns."""
+    turns = zip_longest(gap.questions, gap.reworded, gap.framed)
     return list(dict.fromkeys(q for q in chain.from_iterable(turns) if q))
 
 
