@@ -159,19 +159,19 @@ def _usage(verb: str) -> str:
 
     if not verb:
         return USAGE
-    from ftbuild.verbs import VERBS, WITHOUT_RECIPE
+    from ftbuild import verbs
 
-    function = {**VERBS, **WITHOUT_RECIPE}.get(verb)
-    return inspect.getdoc(function) or "" if function else USAGE
+    known = verb in verbs.VERBS or verb in verbs.WITHOUT_RECIPE
+    return inspect.getdoc(verbs.verb(verb)) or "" if known else USAGE
 
 
 def run(argv: Sequence[str], console: Console) -> int:
     """Run one command.  Raises FtbuildError for whatever goes wrong."""
-    from ftbuild.verbs import VERBS, WITHOUT_RECIPE
+    from ftbuild.verbs import VERBS, WITHOUT_RECIPE, verb
 
     arguments = Arguments.parse(argv, [*VERBS, *WITHOUT_RECIPE])
     if arguments.verb in WITHOUT_RECIPE:
-        return WITHOUT_RECIPE[arguments.verb](arguments, console)
+        return int(verb(arguments.verb)(arguments, console))
     from ftbuild import composing, config
 
     completion = {"-sc", "--shell-completion"} & set(arguments.flags)  # `-sc install=bash` is no override
@@ -182,7 +182,7 @@ def run(argv: Sequence[str], console: Console) -> int:
 
     def job(cfg: DictConfig) -> Any:
         nonlocal code
-        code, objective = VERBS[arguments.verb](config.build_from(cfg), arguments, console)
+        code, objective = verb(arguments.verb)(config.build_from(cfg), arguments, console)
         return objective
 
     composing.run_hydra(job, [*arguments.flags, *overrides])
@@ -194,10 +194,11 @@ def _sweep(arguments: Arguments, overrides: Sequence[str], console: Console) -> 
     import tempfile
 
     from ftbuild import composing, config, sweep
-    from ftbuild.verbs import VERBS, build_job, show_sweep
+    from ftbuild.verbs import verb
+    from ftbuild.verbs.build import build_job, show_sweep
 
     def once(cfg: DictConfig) -> Any:
-        return VERBS[arguments.verb](config.build_from(cfg), arguments, console)[1]
+        return verb(arguments.verb)(config.build_from(cfg), arguments, console)[1]
 
     if arguments.verb != "build":
         with tempfile.TemporaryDirectory(prefix="ftbuild-sweep-") as aside:  # for the multirun.yaml that Hydra writes

@@ -140,7 +140,6 @@ def build_from(cfg: DictConfig) -> Build:
     from hydra.core.hydra_config import HydraConfig
 
     from ftbuild.store import Store
-    from ftbuild.sweep import job_of
 
     recipe = recipe_from(cfg)
     overrides = tuple(HydraConfig.get().overrides.task)
@@ -148,7 +147,11 @@ def build_from(cfg: DictConfig) -> Build:
     options = build(Options, {name: _plain(cfg, name) for name in Options.__dataclass_fields__ if name in cfg}, problems)
     if problems:
         raise ConfigError(*(f"command line: {p}" for p in problems))
-    folder, job = Path(str(cfg.builds)) / recipe.name, job_of(HydraConfig.get())
+    folder, job = Path(str(cfg.builds)) / recipe.name, None
+    if "sweep_name" in cfg:
+        from ftbuild.sweep import job_of
+
+        job = job_of(HydraConfig.get())
     return Build(recipe, options, Store(Path(str(cfg.store))), job.folder(folder) if job else folder, overrides, job)
 
 

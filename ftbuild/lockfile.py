@@ -13,7 +13,6 @@ and a change of it shows what changed.
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +32,8 @@ _LEFT_OUT = frozenset({"report"})  # it tells how long everything took
 
 def read(file: Path) -> dict[str, Blocks]:
     """Return a lock file's blocks by recipe and stage.  ConfigError if it cannot be read; there need not be one."""
+    import tomllib
+
     try:
         return {str(name): dict(blocks) for name, blocks in tomllib.loads(file.read_text(encoding="utf-8")).items()}
     except FileNotFoundError:
@@ -57,7 +58,7 @@ def _block(action: Action) -> dict[str, str]:
 
 def write(file: Path, store: Store, recipe: str, done: Mapping[str, Action]) -> bool:
     """Bring the blocks of one recipe up to date, and say whether anything changed.  Blocks of other recipes stay."""
-    if _with(read(file), recipe, done) is None:
+    if _holds(file, recipe, done):
         return False
     with store.locks.hold(f"lock file {file.absolute()}", patience=600):
         wanted = _with(read(file), recipe, done)
@@ -68,6 +69,19 @@ def write(file: Path, store: Store, recipe: str, done: Mapping[str, Action]) -> 
         except OSError as error:
             raise FtbuildError(f"cannot write {shown(file)}: {error.strerror}", hint="lock=null builds without one") from error
         return True
+
+
+def _holds(file: Path, recipe: str, done: Mapping[str, Action]) -> bool:
+    """Say, without parsing it, whether a file has a recipe's blocks to the letter."""
+    try:
+        known = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return set(_sections(text({recipe: blocks(done)}))[1:]) <= set(_sections(known))
+
+
+def _sections(text: str) -> list[str]:
+    return text.rstrip("\n").split("\n\n")
 
 
 def _with(known: Mapping[str, Blocks], recipe: str, done: Mapping[str, Action]) -> dict[str, Blocks] | None:

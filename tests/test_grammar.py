@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ftbuild.errors import ConfigError
 from ftbuild.grammar.gaps import Gap, gaps
-from ftbuild.grammar.language import Language
+from ftbuild.grammar.language import Language, spoken
 from ftbuild.grammar.parsing import model_of, model_version, parse
 from ftbuild.grammar.people import People
 from ftbuild.grammar.verbs import inflected, participle, past, third_person
@@ -20,9 +22,9 @@ from tests.helpers import option
 
 def language(**changes: Any) -> Language:
     problems: list[Problem] = []
-    made = build(Language, {**option("language", "en"), **changes}, problems)
+    made = build(Language, option("language", "en"), problems)
     assert problems == []
-    return made
+    return replace(spoken(made), **changes)
 
 
 ENGLISH = language()
@@ -300,3 +302,24 @@ def test_without_a_parser_the_recipe_is_wrong_and_says_what_to_install() -> None
     with pytest.raises(ConfigError, match="no parser is named"):
         model_of(Language("xx"))
     assert model_version(ENGLISH).startswith(model_of(ENGLISH))
+
+
+# ---- the language's file of words ----
+
+
+def test_what_a_recipe_says_itself_comes_before_the_file(home: Path) -> None:
+    (home / "words.yaml").write_text("plural: [they]\nneuter: [it]\n", encoding="utf-8")
+    found = spoken(Language("xx", words="words.yaml", neuter=("thing",)))
+    assert (found.plural, found.neuter) == (("they",), ("thing",))
+    assert spoken(Language("xx", neuter=("thing",))).neuter == ("thing",)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("plurals: [they]\n", "words.yaml: plurals: unknown key; did you mean 'plural'?"), ("a: [", "words.yaml: not YAML")],
+)
+def test_a_mistake_in_a_file_of_words_is_told(home: Path, text: str, said: str) -> None:
+    (home / "words.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        spoken(Language("xx", words="words.yaml"))
+    assert caught.value.message.startswith(said)

@@ -6,21 +6,24 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Literal
 
-from ftbuild.grammar.gaps import Gap, gaps
-from ftbuild.grammar.parsing import model_version, parse
-from ftbuild.grammar.people import People
+from ftbuild.digest import digest_file
+from ftbuild.paths import find_file
 from ftbuild.records import Origin, Pair, Section
 from ftbuild.registries import KINDS
 from ftbuild.units import paragraphs
 
 if TYPE_CHECKING:
+    from ftbuild.grammar.gaps import Gap
     from ftbuild.grammar.language import Language
     from ftbuild.recipe import Recipe
 
 
 def parser(recipe: Recipe) -> dict[str, str]:
-    """Return what the questions depend on besides the text: the parser and its version."""
-    return {"parser": model_version(recipe.language)}
+    """Return what the questions depend on besides the text: the parser and its version, and the language's words."""
+    from ftbuild.grammar.parsing import model_version
+
+    words = recipe.language.words
+    return {"parser": model_version(recipe.language), **({f"words {words}": digest_file(find_file(words))} if words else {})}
 
 
 @KINDS("questions", depends=parser)
@@ -32,6 +35,12 @@ def questions(
     The answer is the part that was asked for, or the whole statement with its pronouns filled in.  ConfigError if no parser
     for the language is installed.
     """
+    from ftbuild.grammar.gaps import gaps
+    from ftbuild.grammar.language import spoken
+    from ftbuild.grammar.parsing import parse
+    from ftbuild.grammar.people import People
+
+    language = spoken(language)
     documents: dict[str, list[Section]] = {}
     for section in sections:
         documents.setdefault(section.document, []).append(section)

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ftbuild.asking import ask, asked
 from ftbuild.providers import answering
 from ftbuild.records import write_jsonl
 from ftbuild.stage import Task, stage
-from ftbuild.teacher import Request
 
 if TYPE_CHECKING:
     from ftbuild.recipe import Recipe
+    from ftbuild.teacher import Request
 
 
 def base_model(recipe: Recipe) -> Mapping[str, str]:
@@ -25,6 +24,8 @@ def base_model(recipe: Recipe) -> Mapping[str, str]:
 
 def requests(task: Task) -> list[Request]:
     """Return all requests of the stage, sent before or not."""
+    from ftbuild.asking import asked
+
     return asked(task, task.recipe.trainer.base_model)
 
 
@@ -38,4 +39,6 @@ def requests(task: Task) -> list[Request]:
 )
 def baseline(task: Task) -> None:
     """Ask the untuned model the probes."""
+    from ftbuild.asking import ask
+
     write_jsonl(task.out / "answers.jsonl", ask(task, task.recipe.trainer.base_model))

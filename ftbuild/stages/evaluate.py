@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ftbuild.asking import ask, asked
 from ftbuild.providers import answering
 from ftbuild.records import read_jsonl, write_jsonl
 from ftbuild.stage import Task, stage
 from ftbuild.store import read_json, write_json
-from ftbuild.teacher import Request
 
 if TYPE_CHECKING:
     from ftbuild.recipe import Recipe
+    from ftbuild.teacher import Request
 
 
 def tuned_model(recipe: Recipe) -> Mapping[str, str]:
@@ -27,6 +26,8 @@ def tuned_model(recipe: Recipe) -> Mapping[str, str]:
 
 def requests(task: Task) -> list[Request]:
     """Return all requests of the stage, sent before or not."""
+    from ftbuild.asking import asked
+
     return asked(task, read_json(task.input("train/model.json"))["model"])
 
 
@@ -40,6 +41,8 @@ def requests(task: Task) -> list[Request]:
 )
 def evaluate(task: Task) -> None:
     """Ask the tuned model the same questions, and compare."""
+    from ftbuild.asking import ask
+
     model = read_json(task.input("train/model.json"))["model"]
     after = ask(task, model)
     before = [a["right"] for a in read_jsonl(task.input("baseline/answers.jsonl"))]

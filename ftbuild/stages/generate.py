@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 from ftbuild.digest import digest
 from ftbuild.errors import FtbuildError
-from ftbuild.parsers import Parsed
 from ftbuild.prompts import Prompts, template_digest
 from ftbuild.providers import answering
 from ftbuild.records import Origin, Pair, Rejected, Section, read_sections, write_jsonl
 from ftbuild.registries import KINDS, PARSERS
 from ftbuild.stage import Task, stage
-from ftbuild.teacher import Reply, Request
 from ftbuild.units import Unit, units
 
 if TYPE_CHECKING:
+    from ftbuild.parsers import Parsed
     from ftbuild.recipe import Recipe, Template
+    from ftbuild.teacher import Reply, Request
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,8 @@ def _context(unit: Unit, template: Template) -> dict[str, Any]:
 
 
 def _request(recipe: Recipe, template: Template, rendered: str, sample: int, who: Mapping[str, str]) -> Request:
+    from ftbuild.teacher import Request
+
     body: dict[str, Any] = {
         "model": recipe.teacher.model,
         "temperature": template.temperature,

@@ -5,7 +5,6 @@ In: what every stage put out.  Out: `report.html`, which needs no network and no
 
 from __future__ import annotations
 
-from ftbuild.reporting.page import page
 from ftbuild.stage import Task, stage
 
 
@@ -25,4 +24,6 @@ from ftbuild.stage import Task, stage
 )  # fmt: skip
 def report(task: Task) -> None:
     """Write the report."""
+    from ftbuild.reporting.page import page
+
     (task.out / "report.html").write_text(page(task.recipe, task.inputs, task.facts_before), encoding="utf-8")

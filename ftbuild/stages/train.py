@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ftbuild.following import Follower
-from ftbuild.jobs import Jobs
 from ftbuild.providers import answering
 from ftbuild.records import write_jsonl
 from ftbuild.stage import Task, stage
@@ -37,6 +35,9 @@ def base_model(recipe: Recipe) -> Mapping[str, str]:
 )
 def train(task: Task) -> None:
     """Fine-tune the base model on the rows."""
+    from ftbuild.following import Follower
+    from ftbuild.jobs import Jobs
+
     client = task.services.client(task.recipe.trainer.provider)
     jobs = Jobs(client, task.recipe, task.services.store, task.console)
     follower = Follower(client, task.recipe.trainer, task.console)

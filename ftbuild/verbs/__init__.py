@@ -1,4 +1,4 @@
-"""What the words of the command line do: one module a verb, or a few that belong together.
+"""What the words of the command line do: one module a verb, or a few that belong together, imported when it is called for.
 
 A verb of `VERBS` is given a build, and returns its exit code and the number that a sweep optimises: the share of probes
 answered right.  Those of `WITHOUT_RECIPE` need no recipe and return an exit code.  A verb's docstring is its help.
@@ -7,22 +7,17 @@ answered right.  Those of `WITHOUT_RECIPE` need no recipe and return an exit cod
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import Any
 
-from ftbuild.verbs.ask import ask
-from ftbuild.verbs.build import build, build_job, show_sweep
-from ftbuild.verbs.clean_up import gc
-from ftbuild.verbs.look import diff, show
-from ftbuild.verbs.plan import plan
-from ftbuild.verbs.recipes import recipes
+VERBS = {"build": "build", "plan": "plan", "ask": "ask"}
+"""Verbs that work on a recipe, with the modules of this package that they live in."""
 
-if TYPE_CHECKING:
-    from ftbuild.cli import Arguments
-    from ftbuild.config import Build
-    from ftbuild.console import Console
+WITHOUT_RECIPE = {"recipes": "recipes", "show": "look", "diff": "look", "gc": "clean_up"}
+"""Verbs that need none."""
 
-VERBS: dict[str, Callable[[Build, Arguments, Console], tuple[int, float | None]]] = {"build": build, "plan": plan, "ask": ask}
 
-WITHOUT_RECIPE: dict[str, Callable[[Arguments, Console], int]] = {"recipes": recipes, "show": show, "diff": diff, "gc": gc}
-
-__all__ = ["VERBS", "WITHOUT_RECIPE", "build_job", "show_sweep"]
+def verb(name: str) -> Callable[..., Any]:
+    """Return the function of a verb.  KeyError if there is none."""
+    module = import_module(f"{__name__}.{ {**VERBS, **WITHOUT_RECIPE}[name] }")
+    return getattr(module, name)  # type: ignore[no-any-return]
