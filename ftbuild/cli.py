@@ -20,7 +20,7 @@ from ftbuild.console import Console
 from ftbuild.errors import ConfigError, FtbuildError, Interrupted
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
+    from ftbuild.memo import Composed
 
 USAGE = """\
 ftbuild: make for fine-tuned models.  A recipe and its prompts go in; a domain-expert model, its training data and a report
@@ -172,7 +172,7 @@ def run(argv: Sequence[str], console: Console) -> int:
     arguments = Arguments.parse(argv, [*VERBS, *WITHOUT_RECIPE])
     if arguments.verb in WITHOUT_RECIPE:
         return int(verb(arguments.verb)(arguments, console))
-    from ftbuild import composing, config
+    from ftbuild import composing, config, memo
 
     completion = {"-sc", "--shell-completion"} & set(arguments.flags)  # `-sc install=bash` is no override
     overrides = arguments.overrides if completion else config.rewrite(arguments.overrides)
@@ -180,13 +180,22 @@ def run(argv: Sequence[str], console: Console) -> int:
         return _sweep(arguments, overrides, console)
     code = 0
 
-    def job(cfg: DictConfig) -> Any:
+    key = None if arguments.flags else memo.key_of(overrides)
+
+    def job(composed: Composed) -> Any:
         nonlocal code
-        code, objective = verb(arguments.verb)(config.build_from(cfg), arguments, console)
+        code, objective = verb(arguments.verb)(config.build_from(composed, key), arguments, console)
         return objective
 
-    composing.run_hydra(job, [*arguments.flags, *overrides])
+    kept = memo.recall(_store(overrides), key) if key else None
+    composing.run_hydra(job, [*arguments.flags, *overrides], kept)
     return code
+
+
+def _store(overrides: Sequence[str]) -> Path:
+    """Return where the store lies, as far as that can be told without composing anything."""
+    named = next((o.partition("=")[2] for o in reversed(overrides) if o.lstrip("+").startswith("store=")), "")
+    return Path(named or os.environ.get("FTBUILD_STORE", ".ftbuild"))
 
 
 def _sweep(arguments: Arguments, overrides: Sequence[str], console: Console) -> int:
@@ -197,8 +206,8 @@ def _sweep(arguments: Arguments, overrides: Sequence[str], console: Console) -> 
     from ftbuild.verbs import verb
     from ftbuild.verbs.build import build_job, show_sweep
 
-    def once(cfg: DictConfig) -> Any:
-        return verb(arguments.verb)(config.build_from(cfg), arguments, console)[1]
+    def once(composed: Composed) -> Any:
+        return verb(arguments.verb)(config.build_from(composed), arguments, console)[1]
 
     if arguments.verb != "build":
         with tempfile.TemporaryDirectory(prefix="ftbuild-sweep-") as aside:  # for the multirun.yaml that Hydra writes
@@ -210,8 +219,8 @@ def _sweep(arguments: Arguments, overrides: Sequence[str], console: Console) -> 
     sweep.begin(folder)
     common = frozenset(o.lstrip("+") for o in arguments.overrides)
 
-    def job(cfg: DictConfig) -> Any:
-        return build_job(cfg, console, common)
+    def job(composed: Composed) -> Any:
+        return build_job(composed, console, common)
 
     composing.run_hydra(job, [*arguments.flags, *overrides, f"++{sweep.KEY}={name}"])
     return show_sweep(folder, name, console)

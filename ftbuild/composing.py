@@ -1,6 +1,6 @@
 """Hydra at work: composing a configuration, once for a build, or once a job for a sweep; and its errors in our words.
 
-In: the arguments as Hydra wants them.  Out: calls of a function with the composed configuration, or a `ConfigError`.
+In: the arguments as Hydra wants them.  Out: calls of a function with what they are composed into, or a `ConfigError`.
 
 One build is composed with Hydra's compose API: `hydra.main` composes everything twice to find out what it has been told
 already.  Sweeps, and Hydra's own flags, go through `hydra.main`.
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftbuild import paths
 from ftbuild.errors import ConfigError, FtbuildError, Interrupted
+from ftbuild.memo import Composed
 from ftbuild.schema import nearest
 
 if TYPE_CHECKING:
@@ -26,12 +27,15 @@ if TYPE_CHECKING:
 _PLUGINS = frozenset({"joblib", "submitit_local", "submitit_slurm", "optuna"})
 
 
-def run_hydra(function: Callable[[DictConfig], Any], arguments: Sequence[str]) -> None:
-    """Compose with Hydra and call `function` with the result, once, or once a job in a sweep.
+def run_hydra(function: Callable[[Composed], Any], arguments: Sequence[str], kept: Composed | None = None) -> None:
+    """Compose with Hydra, unless `kept` says what would come of it, and call `function` with the result.
 
-    Raises ConfigError for whatever Hydra refuses, and whatever `function` raises; a sweep goes on after an FtbuildError, and
-    `function` itself has to tell of it.
+    In a sweep, that is once a job; it goes on after an FtbuildError, of which `function` itself has to tell.
+    Raises ConfigError for whatever Hydra refuses, and whatever `function` raises.
     """
+    if kept:
+        function(kept)
+        return
     with _in_our_words(arguments):
         _register()
         if sweeps(arguments) or any(a.startswith("-") for a in arguments):
@@ -51,7 +55,7 @@ def _register() -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # exceptions come here instead of being printed
 
 
-def _once(function: Callable[[DictConfig], Any], overrides: Sequence[str]) -> None:
+def _once(function: Callable[[Composed], Any], overrides: Sequence[str]) -> None:
     from hydra import compose, initialize_config_dir
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import open_dict
@@ -62,19 +66,32 @@ def _once(function: Callable[[DictConfig], Any], overrides: Sequence[str]) -> No
         with open_dict(cfg):
             del cfg["hydra"]
         try:
-            failed = _caught(function, cfg)
+            composed = _composed(cfg)
         finally:
             HydraConfig.instance().cfg = None
-    if failed:
-        raise _Failed(failed)
-
-
-def _caught(function: Callable[[DictConfig], Any], cfg: DictConfig) -> Exception | None:
     try:
-        function(cfg)
-    except Exception as error:  # noqa: BLE001 - raised again where it is not taken for one of Hydra's
-        return error
-    return None
+        function(composed)
+    except Exception as error:
+        raise _Failed(error) from error
+
+
+def _composed(cfg: DictConfig) -> Composed:
+    """Return a composed configuration as plain data.  ConfigError for an interpolation that leads nowhere."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    hydra = HydraConfig.get()
+    choices = {str(k): v for k, v in hydra.runtime.choices.items()}
+    overrides = tuple(hydra.overrides.task)
+    number = int(hydra.job.num) if hydra.mode == RunMode.MULTIRUN else None
+    try:
+        data = OmegaConf.to_container(cfg, resolve=True)
+    except OmegaConfBaseException as error:
+        raise translated(error, choices, overrides) from error
+    assert isinstance(data, dict)
+    return Composed({str(k): v for k, v in data.items()}, choices, overrides, number)
 
 
 class _Failed(BaseException):
@@ -85,14 +102,14 @@ class _Failed(BaseException):
         self.error = error
 
 
-def _app(function: Callable[[DictConfig], Any], arguments: Sequence[str]) -> None:
+def _app(function: Callable[[Composed], Any], arguments: Sequence[str]) -> None:
     import hydra
 
     many, failed = sweeps(arguments), list[Exception]()
 
     def job(cfg: DictConfig) -> Any:
         try:
-            return function(cfg)
+            return function(_composed(cfg))
         except Interrupted as error:
             if many:
                 raise KeyboardInterrupt from error  # the jobs that are left must not begin

@@ -14,17 +14,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ftbuild import paths
-from ftbuild.composing import translated
 from ftbuild.errors import ConfigError
 from ftbuild.options import Options
 from ftbuild.schema import Problem, build, nearest
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
+    from ftbuild.memo import Composed
     from ftbuild.recipe import Recipe
     from ftbuild.store import Store
     from ftbuild.sweep import Job
@@ -73,29 +71,18 @@ def _rewrite(override: str, known: set[str]) -> str:
     return "++" + override
 
 
-def recipe_from(cfg: DictConfig) -> Recipe:
+def recipe_from(composed: Composed) -> Recipe:
     """Return the composed configuration as a checked Recipe.  ConfigError lists everything that is wrong with it."""
-    from hydra.core.hydra_config import HydraConfig
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
     from ftbuild.recipe import Recipe
 
-    hydra_cfg = HydraConfig.get()
-    choices = {str(k): v for k, v in hydra_cfg.runtime.choices.items()}
-    overrides = list(hydra_cfg.overrides.task)
+    choices = composed.choices
     if "recipe" not in choices:
         known = ", ".join(paths.options("recipe"))
         raise ConfigError("no recipe was named", hint=f"say which one: +recipe=NAME (there are {known})")
-    try:
-        data = OmegaConf.to_container(cfg, resolve=True)
-    except OmegaConfBaseException as error:
-        raise translated(error, choices, overrides) from error
-    assert isinstance(data, dict)
-    if "recipe" in data:
+    if "recipe" in composed.data:
         file = next(f for c in paths.conf_folders() if (f := c / "recipe" / f"{choices['recipe']}.yaml").is_file())
         raise ConfigError(f"{paths.shown(file)}:1: a recipe begins with the line '# @package _global_'")
-    data = {"name": choices["recipe"], **{str(k): v for k, v in data.items() if k not in NOT_RECIPE}}
+    data = {"name": choices["recipe"], **{k: v for k, v in composed.data.items() if k not in NOT_RECIPE}}
     problems: list[Problem] = []
     recipe = build(Recipe, data, problems)
     if not problems:
@@ -103,7 +90,7 @@ def recipe_from(cfg: DictConfig) -> Recipe:
     if problems:
         from ftbuild.locate import locate
 
-        raise ConfigError(*(f"{locate(p.key, choices, overrides)}: {p}" for p in problems))
+        raise ConfigError(*(f"{locate(p.key, choices, composed.overrides)}: {p}" for p in problems))
     return recipe
 
 
@@ -119,15 +106,17 @@ def shipped(path: Path) -> bool:
 class Build:
     """A recipe, how to build it, where its results go, and where everything is kept.
 
-    `overrides` are the words of the command line; `job` is set for a job of a sweep.
+    `composed` is what the command line was composed into, `memo` the key under which a later one may find that; `job` is set
+    for a job of a sweep.
     """
 
     recipe: Recipe
     options: Options
     store: Store
     folder: Path
-    overrides: tuple[str, ...] = ()
+    composed: Composed
     job: Job | None = None
+    memo: str | None = None
 
     @property
     def lock(self) -> Path | None:
@@ -135,31 +124,22 @@ class Build:
         return Path(self.options.lock) if self.options.lock and self.job is None else None
 
 
-def build_from(cfg: DictConfig) -> Build:
+def build_from(composed: Composed, memo: str | None = None) -> Build:
     """Return the composed configuration as a build: the checked recipe and options, and where everything lies."""
-    from hydra.core.hydra_config import HydraConfig
-
     from ftbuild.store import Store
 
-    recipe = recipe_from(cfg)
-    overrides = tuple(HydraConfig.get().overrides.task)
+    recipe, data = recipe_from(composed), composed.data
     problems: list[Problem] = []
-    options = build(Options, {name: _plain(cfg, name) for name in Options.__dataclass_fields__ if name in cfg}, problems)
+    options = build(Options, {name: data[name] for name in Options.__dataclass_fields__ if name in data}, problems)
     if problems:
         raise ConfigError(*(f"command line: {p}" for p in problems))
-    folder, job = Path(str(cfg.builds)) / recipe.name, None
-    if "sweep_name" in cfg:
+    folder, job = Path(str(data["builds"])) / recipe.name, None
+    if composed.number is not None:
         from ftbuild.sweep import job_of
 
-        job = job_of(HydraConfig.get())
-    return Build(recipe, options, Store(Path(str(cfg.store))), job.folder(folder) if job else folder, overrides, job)
-
-
-def _plain(cfg: DictConfig, name: str) -> Any:
-    from omegaconf import OmegaConf
-
-    value = cfg[name]
-    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+        job = job_of(composed)
+    store = Store(Path(str(data["store"])))
+    return Build(recipe, options, store, job.folder(folder) if job else folder, composed, job, memo)
 
 
 def described_recipes() -> list[tuple[str, str, str]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ftbuild import lockfile, views
+from ftbuild import lockfile, memo, views
 from ftbuild.plan import Plan, Verdict, plan
 
 if TYPE_CHECKING:
@@ -60,9 +60,11 @@ def make(build: Build, console: Console) -> Made:
             done, ran = execution.done, execution.ran
         from ftbuild.lineage import manifest, remember
 
-        told = manifest(build.recipe, done, ran=ran, overrides=build.overrides, began=began, before=last.actions)
+        told = manifest(build.recipe, done, ran=ran, overrides=build.composed.overrides, began=began, before=last.actions)
         views.publish(build.folder, build.store, done, told)
         remember(build.store, told, folder=build.folder, lock=build.lock)
+        if build.memo:
+            memo.remember(build.store.root, build.memo, build.composed)
         return _kept(build, Made(planned, done, tuple(ran), told))
 
 

@@ -17,7 +17,7 @@ from ftbuild.errors import FtbuildError
 from ftbuild.store import read_json, write_json, write_text
 
 if TYPE_CHECKING:
-    from hydra.conf import HydraConf
+    from ftbuild.memo import Composed
 
 KEY = "sweep_name"
 """The key that tells a job which sweep it belongs to."""
@@ -71,14 +71,13 @@ def folder_of(builds: Path, sweep: str) -> Path:
     return builds / f"sweep-{sweep}"
 
 
-def job_of(hydra: HydraConf) -> Job | None:
+def job_of(composed: Composed) -> Job | None:
     """Return the job of a sweep that this is, or None if it is a run by itself."""
-    task = list(hydra.overrides.task)
-    name = next((o.partition("=")[2] for o in task if o.lstrip("+").startswith(f"{KEY}=")), "")
-    if not name:
+    name = next((o.partition("=")[2] for o in composed.overrides if o.lstrip("+").startswith(f"{KEY}=")), "")
+    if not name or composed.number is None:
         return None
-    told = (_as_typed(o) for o in task)
-    return Job(name, int(hydra.job.num), tuple(o for o in told if o.partition("=")[0] != KEY))
+    told = (_as_typed(o) for o in composed.overrides)
+    return Job(name, composed.number, tuple(o for o in told if o.partition("=")[0] != KEY))
 
 
 def _as_typed(override: str) -> str:

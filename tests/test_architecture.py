@@ -41,6 +41,7 @@ LEAVES = {
     "rows": ("errors", "prompts"),
     "store": ("digest", "errors", "locks"),
     "replies": ("digest", "errors", "store"),
+    "memo": ("digest", "paths", "store", "versions"),
     "stage": ("digest", "errors", "versions"),
     "plan": ("digest", "errors", "options", "reasons", "schema", "stage", "stages", "store"),
 }

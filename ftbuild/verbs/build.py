@@ -15,10 +15,9 @@ from ftbuild.making import Made, make
 from ftbuild.words import none
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
     from ftbuild.cli import Arguments
     from ftbuild.config import Build
+    from ftbuild.memo import Composed
     from ftbuild.sweep import Ended
 
 
@@ -110,23 +109,21 @@ def _summary(build: Build, made: Made) -> dict[str, object]:
 # ---- sweeps ----
 
 
-def build_job(cfg: DictConfig, console: Console, common: Collection[str] = ()) -> float | None:
+def build_job(composed: Composed, console: Console, common: Collection[str] = ()) -> float | None:
     """Build one job of a sweep, say how it ended as soon as it has, and return its score.
 
     `common` are the overrides that all jobs of the sweep have.
     """
-    from hydra.core.hydra_config import HydraConfig
-
     from ftbuild.config import build_from
     from ftbuild.sweep import Ended, job_of
 
-    job = job_of(HydraConfig.get())
+    job = job_of(composed)
     assert job is not None
-    label, folder = job.label(common), job.folder(Path(str(cfg.builds)) / "_")
+    label, folder = job.label(common), job.folder(Path(str(composed.data["builds"])) / "_")
     console.heading(f"job {job.number}", label)
     started = time.monotonic()
     try:
-        build = build_from(cfg)
+        build = build_from(composed)
         made = make(build, console)
     except Interrupted:
         raise
