@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING
 
-from ftbuild.grammar.clauses import Clause, clauses, text, tokens_of, turned
+from ftbuild.grammar.clauses import Clause, clauses, turned
 from ftbuild.grammar.framing import called, framed, renamed
 from ftbuild.grammar.people import People
+from ftbuild.grammar.phrases import text, tokens_of
 from ftbuild.grammar.questions import PLACES, Ask, questions
 from ftbuild.grammar.rewording import reworded
 from ftbuild.grammar.verbs import idiom

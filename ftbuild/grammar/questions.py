@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ftbuild.grammar.clauses import Clause, text
+from ftbuild.grammar.clauses import Clause
+from ftbuild.grammar.phrases import text
 from ftbuild.grammar.verbs import idiom, inflected, participle
 
 if TYPE_CHECKING:
