@@ -34,7 +34,8 @@ _LEFT_OUT = frozenset({"report"})  # it tells how long everything took
 def read(file: Path) -> dict[str, Blocks]:
     """Return a lock file's blocks by recipe and stage.  ConfigError if it cannot be read; there need not be one."""
     try:
-        return {str(name): dict(blocks) for name, blocks in tomllib.loads(file.read_text(encoding="utf-8")).items()}
+        recipes = tomllib.loads(file.read_text(encoding="utf-8"))
+        return {name: {stage: dict(told) for stage, told in dict(stages).items()} for name, stages in recipes.items()}
     except FileNotFoundError:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, TypeError, ValueError) as error:
