@@ -90,6 +90,16 @@ def test_one_of_two_who_share_keeps_it_when_the_other_is_done(locks: Locks) -> N
         assert "LockTimeout" in done.stderr
 
 
+def test_what_is_shared_in_one_folder_says_nothing_of_another(locks: Locks, tmp_path: Path) -> None:
+    with locks.share("key", patience=0):
+        other = tmp_path / "another store"
+        with Locks(other).share("key", patience=0):
+            pass
+        command = [sys.executable, "-c", HOLD, str(other), "hold"]
+        done = subprocess.run(command, input="", capture_output=True, text=True, check=True)
+        assert done.stdout == "held\n"
+
+
 def test_threads_exclude_each_other_and_two_objects_of_one_folder_are_one(locks: Locks) -> None:
     counts, inside, lock = [0, 0], 0, threading.Lock()
 
