@@ -8,7 +8,7 @@ import threading
 import time
 from pathlib import Path
 
-from ftbuild.collect import needed, rubbish
+from ftbuild.collect import needed, rubbish, sweep_out
 from ftbuild.store import Store
 from ftbuild.testing import Request
 from tests.workshop import JOBS, Workshop, wait_for
@@ -124,11 +124,18 @@ def test_what_a_killed_build_left_is_rubbish_after_a_day(tmp_path: Path) -> None
     store = Store(tmp_path)
     (tmp_path / "tmp" / "left").mkdir(parents=True)
     (tmp_path / "tmp" / "left" / "half").write_text("half", encoding="utf-8")
+    aside = [tmp_path / "replies" / "3f" / ".9a.json.x1", tmp_path / "jobs" / ".key.json.x2"]
+    for file in aside:
+        file.parent.mkdir(parents=True)
+        file.write_text("{", encoding="utf-8")
     assert rubbish(store, needed(store, keep=5, locks=[]), replies_older=None) == []
     old = time.time() - 2 * 86400
-    os.utime(tmp_path / "tmp" / "left", (old, old))
-    (piece,) = rubbish(store, needed(store, keep=5, locks=[]), replies_older=None)
-    assert (piece.kind, piece.size) == ("left over", 4)
+    for path in (tmp_path / "tmp" / "left", *aside):
+        os.utime(path, (old, old))
+    pieces = rubbish(store, needed(store, keep=5, locks=[]), replies_older=None)
+    assert [(piece.kind, piece.size) for piece in pieces] == [("left over", 4), ("left over", 1), ("left over", 1)]
+    assert sweep_out(store, pieces) == 6
+    assert not [path for path in (tmp_path / "tmp" / "left", *aside) if path.exists()]
 
 
 def test_people_are_told_too(workshop: Workshop) -> None:
