@@ -103,7 +103,8 @@ def rubbish(store: Store, keeping: Needed, *, replies_older: float | None) -> li
     for model, path in tuned_models(store.root / "local"):
         if model not in keeping.models:
             pieces.append(Piece("model", path, _size(path), model, model))
-    left = [file for file in (store.root / "tmp").glob("*") if time.time() - file.lstat().st_mtime > _DAY]
+    aside = [file for pattern in ("tmp/*", "*/.*", "*/*/.*") for file in store.root.glob(pattern)]
+    left = [file for file in aside if time.time() - file.lstat().st_mtime > _DAY]
     pieces += [Piece("left over", file, _size(file), "work of a build that was killed") for file in left]
     if replies_older is not None:
         pieces += _old_replies(store, keeping, replies_older)

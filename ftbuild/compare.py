@@ -67,7 +67,8 @@ def differences(a: Manifest, b: Manifest) -> dict[str, Any]:
 
 
 def _config(manifest: Manifest) -> dict[str, Any]:
-    return {k: v for stage in manifest["stages"].values() for k, v in (stage.get("config") or {}).items()}
+    stages = sorted(manifest["stages"].values(), key=lambda s: not s.get("left_out"))  # what was not of this build gives way
+    return {k: v for stage in stages for k, v in (stage.get("config") or {}).items()}
 
 
 def _fact(manifest: Manifest, name: str) -> str:

@@ -100,10 +100,13 @@ class Jobs:
         return job
 
     def _lost(self, known: Mapping[str, Any]) -> FineTuningJob | None:
-        """Look for a job that was asked for, but whose id never arrived."""
+        """Look for a job that was asked for, but whose id never arrived; it is none of those that belong to another key."""
+        records = (read_json(file) for file in (self._store.root / "jobs").glob("*.json"))
+        taken = {record.get("job") for record in records if isinstance(record, dict)}
         for job in islice(self._client.fine_tuning.jobs.list(limit=100), _LOOKED_THROUGH):
             metadata = getattr(job, "metadata", None)
             alike = (job.training_file, job.model) == (known.get("file"), self._trainer.base_model)
+            alike = alike and job.id not in taken and getattr(job, "seed", None) in (None, self._train.seed)
             recent = job.created_at >= known.get("since", 0) - _CLOCKS_APART
             if metadata.get(_NOTE) == known.get("note") if metadata else alike and recent:
                 return job

@@ -35,7 +35,8 @@ def read(file: Path) -> dict[str, Blocks]:
     import tomllib
 
     try:
-        return {str(name): dict(blocks) for name, blocks in tomllib.loads(file.read_text(encoding="utf-8")).items()}
+        recipes = tomllib.loads(file.read_text(encoding="utf-8"))
+        return {name: {stage: dict(told) for stage, told in dict(stages).items()} for name, stages in recipes.items()}
     except FileNotFoundError:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, TypeError, ValueError) as error:

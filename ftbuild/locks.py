@@ -69,17 +69,18 @@ class Locks:
     def share(self, key: str, *, patience: float) -> Iterator[None]:
         """Hold a lock on `key` together with all others who share it, and with nobody who holds it alone."""
         handle, _, guard = _opened(self._file)
-        place, tries, shared = _place(key), _tries(key, patience), _shared
+        place, tries = _place(key), _tries(key, patience)
+        here = (handle, place)
         while not self._lock(handle, place, fcntl.LOCK_SH):
             time.sleep(next(tries))
         with guard:
-            shared[place] = shared.get(place, 0) + 1
+            _shared[here] = _shared.get(here, 0) + 1
         try:
             yield
         finally:
             with guard:
-                shared[place] -= 1
-                if not shared[place]:
+                _shared[here] -= 1
+                if not _shared[here]:
                     fcntl.lockf(handle, fcntl.LOCK_UN, 1, place)
 
     def take(self, key: str) -> bool:
@@ -128,7 +129,7 @@ def _place(key: str) -> int:
 
 _Opened = tuple[int, set[int], threading.Lock]
 _files: dict[tuple[int, Path], _Opened] = {}
-_shared: dict[int, int] = {}
+_shared: dict[tuple[int, int], int] = {}
 _files_guard = threading.Lock()
 
 

@@ -41,6 +41,8 @@ class Made:
 def make(build: Build, console: Console) -> Made:
     """Build a recipe.  Raises FtbuildError for whatever goes wrong; what was finished before is kept."""
     began, ran = datetime.now(UTC), list[str]()
+    if build.lock:
+        lockfile.read(build.lock)  # one that cannot be read ends it here, before anything is paid for
     last = views.last(build.folder)
     planned = plan(build.recipe, build.store, last, build.options)
     pinned = lockfile.Pinned(build.lock, build.recipe.name) if build.options.locked and build.lock else None

@@ -38,12 +38,13 @@ def last(folder: Path) -> Last:
     """Return what is known of the build whose results lie in a folder.  Nothing is known of one that cannot be read."""
     manifest = read_json(folder / MANIFEST)
     stages = manifest.get("stages") if isinstance(manifest, dict) else None
-    actions = {n: a for n, a in stages.items() if isinstance(a, dict)} if isinstance(stages, dict) else {}
+    known = stages if isinstance(stages, dict) else {}
+    actions = {n: a for n, a in known.items() if isinstance(a, dict) and isinstance(a.get("outputs"), dict)}
     shown: dict[str, tuple[str, ...]] = {}
     spoiled: dict[str, tuple[str, ...]] = {}
     for name, (stage, output) in SHOWN.items():
         shown[stage] = (*shown.get(stage, ()), output)
-        if stage in actions and not _is(folder / name, actions[stage].get("outputs", {}).get(output)):
+        if stage in actions and not _is(folder / name, actions[stage]["outputs"].get(output)):
             spoiled[stage] = (*spoiled.get(stage, ()), output)
     return Last(actions, shown, spoiled)
 

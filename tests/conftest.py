@@ -56,4 +56,5 @@ def built_workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worksho
 def workshop(built_workshop: Workshop, tmp_path: Path) -> Iterator[Workshop]:
     """Return a copy of a small project that was built once; requests count from here on."""
     yield built_workshop.copy(tmp_path / "project")
-    built_workshop.provider.training, built_workshop.provider.fault = Training(), None
+    provider = built_workshop.provider
+    provider.training, provider.fault, provider.lost = Training(), None, None

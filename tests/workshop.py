@@ -111,11 +111,12 @@ class Ran:
 
 @dataclass
 class Workshop:
-    """The project's directory, the provider, and how many of its requests were sent before."""
+    """The project's directory, the provider, and how many of its requests and jobs there were before."""
 
     folder: Path
     provider: ScriptedProvider
     seen: int = 0
+    old: int = 0
     environment: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -123,16 +124,15 @@ class Workshop:
         """Lay the project out in a folder."""
         files = {"conf/recipe/lighthouse.yaml": RECIPE, "texts/article.wikitext": article}
         files |= {"prompts/facts.j2": FACTS, "prompts/reasons.j2": REASONS}
-        made = cls(folder, provider, len(provider.requests))
+        made = cls(folder, provider, len(provider.requests), len(provider.jobs))
         for name, text in files.items():
             made.write(name, text)
         return made
 
     def copy(self, folder: Path) -> Workshop:
         """Return a copy of everything here, whose requests count from now on."""
-        return Workshop(
-            Path(shutil.copytree(self.folder, folder)), self.provider, len(self.provider.requests), self.environment
-        )
+        shutil.copytree(self.folder, folder)
+        return Workshop(folder, self.provider, len(self.provider.requests), len(self.provider.jobs), self.environment)
 
     # ---- its files ----
 
@@ -239,6 +239,11 @@ class Workshop:
     def prompts(self) -> Counter[str]:
         """What the teacher was asked, and how often."""
         return Counter(r.prompt for r in self.asked())
+
+    @property
+    def jobs(self) -> list[dict[str, Any]]:
+        """The jobs that were created since this object was made."""
+        return self.provider.jobs[self.old :]
 
     @property
     def created(self) -> int:

@@ -25,7 +25,8 @@ class ScriptedProvider:
     """A provider that does as it is told, for as long as the `with` block lasts.
 
     `reply` answers for all models, `tuned_reply`, if there is one, for the tuned ones.  `fault` may answer any request itself,
-    with a status, an object or bytes.  `training` and `fault` may be changed at any time.  An exception in a script is
+    with a status, an object or bytes; `lost` may do the same after a request that asks no model has had its effect.
+    `training`, `fault` and `lost` may be changed at any time.  An exception in a script is
     answered with 500 and raised again at the end of the block.
     """
 
@@ -36,11 +37,13 @@ class ScriptedProvider:
         tuned_reply: Script | None = None,
         training: Training | None = None,
         fault: Callable[[Request], Answer | None] | None = None,
+        lost: Callable[[Request], Answer | None] | None = None,
         models: tuple[str, ...] = ("scripted-teacher", "scripted-base"),
         organisation: str = "scripted",
     ) -> None:
         self.training = training or Training()
         self.fault = fault
+        self.lost = lost
         self.requests: list[Request] = []
         self.api_key = f"sk-scripted-{secrets.token_hex(16)}"
         self._reply = speaker(reply)
@@ -94,7 +97,8 @@ class ScriptedProvider:
             if request.method == "POST" and request.path in ("/completions", "/chat/completions"):
                 return self._ask(request)  # without the lock: many may be asked at once
             with self._lock:
-                return self._route(request)
+                answer = self._route(request)
+            return answer if self.lost is None or (instead := self.lost(request)) is None else instead
         except Refused as error:
             return error.status
         except Exception as error:  # noqa: BLE001 - the test hears of it at the end of the block
