@@ -311,7 +311,7 @@ def test_too_few_rows(client: openai.OpenAI, tiny_model: Path) -> None:
         ({"model": "/no/such/folder"}, 404, "model_not_found", "model"),
         ({"suffix": "x" * 65}, 400, None, "suffix"),
         ({"seed": -1}, 400, None, "seed"),
-        ({"method": {"type": "dpo"}}, 400, None, "method.type"),
+        ({"method": {"type": "reinforcement"}}, 400, "unsupported_method", "method.type"),
         ({"hyperparameters": {"n_epochs": 0}}, 400, None, "hyperparameters.n_epochs"),
         ({"hyperparameters": {"n_epochs": 1.5}}, 400, None, "hyperparameters.n_epochs"),
         ({"hyperparameters": {"batch_size": "many"}}, 400, None, "hyperparameters.batch_size"),
@@ -344,7 +344,7 @@ def test_jobs_wait_for_each_other_and_can_be_cancelled(client: openai.OpenAI, ti
     assert client.fine_tuning.jobs.retrieve(second.id).status == "queued"
     assert client.fine_tuning.jobs.cancel(second.id).status == "cancelled"
     assert client.fine_tuning.jobs.cancel(first.id).status == "cancelled"
-    until(lambda: not processes("ftbuild.local.training", first.id), "the end of the training process", 30)
+    until(lambda: not processes("ftbuild.local.trainer", first.id), "the end of the training process", 30)
     for job in (first, second):
         now = client.fine_tuning.jobs.retrieve(job.id)
         assert (now.status, now.fine_tuned_model, now.error) == ("cancelled", None, None)
@@ -357,7 +357,7 @@ def test_jobs_wait_for_each_other_and_can_be_cancelled(client: openai.OpenAI, ti
 def test_a_killed_trainer_fails_its_job_with_one_clear_line(client: openai.OpenAI, tiny_model: Path) -> None:
     job = create(client, tiny_model, n_epochs=1000, batch_size=1)
     until(lambda: steps(client, job.id), "the first step")
-    for trainer in processes("ftbuild.local.training", job.id):
+    for trainer in processes("ftbuild.local.trainer", job.id):
         os.kill(trainer, signal.SIGKILL)
     job = ended(client, job.id)
     assert job.status == "failed"
