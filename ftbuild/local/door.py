@@ -62,7 +62,7 @@ class Door:
             scheme, _, given = headers.get("authorization", "").partition(" ")
             if scheme.lower() != "bearer":
                 return ProtocolError(401, "You didn't provide an API key (Authorization: Bearer KEY).", code="invalid_api_key")
-            if not secrets.compare_digest(given.strip().encode("latin-1"), self._key):
+            if not secrets.compare_digest(given.strip().encode("iso-8859-1"), self._key):
                 return ProtocolError(401, "Incorrect API key provided.", code="invalid_api_key")
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > most:

@@ -15,6 +15,7 @@ from ftbuild.verbs.clean_up import gc
 from ftbuild.verbs.look import diff, show
 from ftbuild.verbs.plan import plan
 from ftbuild.verbs.recipes import recipes
+from ftbuild.verbs.serve import serve
 
 if TYPE_CHECKING:
     from ftbuild.cli import Arguments
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 
 VERBS: dict[str, Callable[[Build, Arguments, Console], tuple[int, float | None]]] = {"build": build, "plan": plan, "ask": ask}
 
-WITHOUT_RECIPE: dict[str, Callable[[Arguments, Console], int]] = {"recipes": recipes, "show": show, "diff": diff, "gc": gc}
+WITHOUT_RECIPE: dict[str, Callable[[Arguments, Console], int]] = {
+    "recipes": recipes,
+    "show": show,
+    "diff": diff,
+    "gc": gc,
+    "serve": serve,
+}
 
 __all__ = ["VERBS", "WITHOUT_RECIPE", "build_job", "show_sweep"]
