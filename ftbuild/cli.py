@@ -34,6 +34,7 @@ of what it learned come out.
 
   ftbuild show BUILD                            where a build comes from: commit, digests, models, tokens, cost
   ftbuild diff A B                              two builds compared: keys, pairs, answers, scores
+  ftbuild serve                                 an OpenAI-compatible server that trains and answers on this machine
   ftbuild gc                                    what the store holds that nobody needs; apply=true removes it
 
 Any key of a recipe can be set: train.epochs=2, format=chat, source=wikipedia, provider=openai.
@@ -78,13 +79,15 @@ class Arguments:
     flags: list[str] = field(default_factory=list)
     as_json: bool = False
 
-    @property
-    def settings(self) -> dict[str, str]:
-        """The overrides of a verb that needs no recipe, with defaults.  ConfigError for one that it does not know."""
+    def settings(self, **known: str) -> dict[str, str]:
+        """Return the settings of a verb that needs no recipe: these defaults, and what the command line says.
+
+        ConfigError for one that the verb does not know.
+        """
         from ftbuild.schema import nearest
 
-        store = os.environ.get("FTBUILD_STORE", ".ftbuild")
-        known = {"builds": "builds", "store": store, "lock": "ftbuild.lock", "keep": "5", "apply": "false", "replies": ""}
+        if "store" in known:
+            known["store"] = os.environ.get("FTBUILD_STORE") or known["store"]
         for override in self.overrides:
             key, _, value = override.lstrip("+").partition("=")
             if key not in known:

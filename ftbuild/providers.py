@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ftbuild.errors import ConfigError
 from ftbuild.local.identity import depends
@@ -54,6 +55,15 @@ def forget_model(state: Path, model: str) -> None:
     from ftbuild.local.housekeeping import forget_model
 
     forget_model(state, model)
+
+
+def serve(
+    state: Path, listening: socket.socket, key: str, welcome: Callable[[str], None], *, threads: int, models: int, log: str
+) -> NoReturn:
+    """Become the embedded provider's server, on a socket that listens.  `welcome` is told the bundled model, and says hello."""
+    from ftbuild.local.launch import become
+
+    become(state, listening, key, welcome, threads=threads, models=models, log=log)
 
 
 @PROVIDERS("openai")

@@ -3,100 +3,43 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import io
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import openai
 import pytest
-from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
+from openai.types.fine_tuning import FineTuningJob
 
 from ftbuild.cli import main
 from ftbuild.local.launch import Server, running
+from tests.serving import (
+    PATIENCE,
+    ROWS,
+    TURNS,
+    connect,
+    create,
+    ended,
+    events,
+    lines,
+    listening,
+    processes,
+    refused,
+    steps,
+    table,
+    until,
+)
 
-PATIENCE = 300.0  # seconds; for a busy machine, not for a slow test
-ROWS = [{"prompt": f"Is {n} a number?\n\n###\n\n", "completion": " yes, it is [DONE]"} for n in range(12)]
-TURNS = [
-    {"messages": [{"role": "user", "content": f"Is {n} a number?"}, {"role": "assistant", "content": "Yes."}]}
-    for n in range(12)
-]
 EPOCHS = 60
-
-
-def lines(rows: Sequence[Any]) -> bytes:
-    """Return rows as a training file."""
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
-
-
-def connect(server: Server, key: str = "") -> openai.OpenAI:
-    return openai.OpenAI(base_url=server.base_url, api_key=key or server.api_key, max_retries=0, timeout=PATIENCE)
-
-
-def until(seen: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
-    """Wait until `seen` returns something, and return that."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := seen():
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"{what}: not within {seconds:.0f} s")
-
-
-def create(client: openai.OpenAI, model: object, rows: Sequence[Any] = ROWS, **hyperparameters: Any) -> FineTuningJob:
-    """Upload rows and create a job."""
-    file = client.files.create(file=("rows.jsonl", lines(rows)), purpose="fine-tune")
-    method: Any = {"type": "supervised", "supervised": {"hyperparameters": hyperparameters}}
-    return client.fine_tuning.jobs.create(model=str(model), training_file=file.id, suffix="words", seed=3, method=method)
-
-
-def ended(client: openai.OpenAI, job: str) -> FineTuningJob:
-    """Wait for the end of a job."""
-
-    def final() -> FineTuningJob | None:
-        now = client.fine_tuning.jobs.retrieve(job)
-        return now if now.status in ("succeeded", "failed", "cancelled") else None
-
-    return cast("FineTuningJob", until(final, f"the end of job {job}"))
-
-
-def events(client: openai.OpenAI, job: str) -> list[FineTuningJobEvent]:
-    """Return all events of a job, the oldest first."""
-    return list(client.fine_tuning.jobs.list_events(job, limit=100))[::-1]
-
-
-def steps(client: openai.OpenAI, job: str) -> list[int]:
-    """Return the steps that a job has told of."""
-    return [cast("dict[str, Any]", e.data)["step"] for e in events(client, job) if e.type == "metrics"]
-
-
-def table(client: openai.OpenAI, job: FineTuningJob) -> list[dict[str, str]]:
-    """Return a job's result file."""
-    return list(csv.DictReader(io.StringIO(client.files.content(job.result_files[0]).text)))
-
-
-def processes(*words: str) -> list[int]:
-    """Return the ids of the processes on whose command lines all these words stand."""
-    listed = subprocess.run(["ps", "-ww", "-eo", "pid=,stat=,args="], capture_output=True, text=True, check=True).stdout
-    told = (line.split(maxsplit=2) for line in listed.splitlines())
-    return [int(p[0]) for p in told if len(p) == 3 and not p[1].startswith("Z") and all(w in p[2] for w in words)]
-
-
-def listening(base_url: str) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(2)
-        return probe.connect_ex(("127.0.0.1", cast("int", urlsplit(base_url).port))) == 0
 
 
 @dataclass(frozen=True)
@@ -141,12 +84,6 @@ def client(server: Server) -> Iterator[openai.OpenAI]:
 def tuned(client: openai.OpenAI, state: Path, tiny_model: Path) -> Tuned:
     job = ended(client, create(client, tiny_model, n_epochs=EPOCHS, batch_size=12, learning_rate=1e-2).id)
     return Tuned(job, state / "jobs" / job.id)
-
-
-def refused(error: pytest.ExceptionInfo[openai.APIStatusError]) -> tuple[int, str | None, str | None]:
-    """Return what an error says: status, code, parameter."""
-    assert set(cast("dict[str, Any]", error.value.body)) == {"message", "type", "param", "code"}
-    return error.value.status_code, error.value.code, error.value.param
 
 
 # ---- files ----
@@ -311,7 +248,7 @@ def test_too_few_rows(client: openai.OpenAI, tiny_model: Path) -> None:
         ({"model": "/no/such/folder"}, 404, "model_not_found", "model"),
         ({"suffix": "x" * 65}, 400, None, "suffix"),
         ({"seed": -1}, 400, None, "seed"),
-        ({"method": {"type": "dpo"}}, 400, None, "method.type"),
+        ({"method": {"type": "reinforcement"}}, 400, "unsupported_method", "method.type"),
         ({"hyperparameters": {"n_epochs": 0}}, 400, None, "hyperparameters.n_epochs"),
         ({"hyperparameters": {"n_epochs": 1.5}}, 400, None, "hyperparameters.n_epochs"),
         ({"hyperparameters": {"batch_size": "many"}}, 400, None, "hyperparameters.batch_size"),
@@ -344,7 +281,7 @@ def test_jobs_wait_for_each_other_and_can_be_cancelled(client: openai.OpenAI, ti
     assert client.fine_tuning.jobs.retrieve(second.id).status == "queued"
     assert client.fine_tuning.jobs.cancel(second.id).status == "cancelled"
     assert client.fine_tuning.jobs.cancel(first.id).status == "cancelled"
-    until(lambda: not processes("ftbuild.local.training", first.id), "the end of the training process", 30)
+    until(lambda: not processes("ftbuild.local.trainer", first.id), "the end of the training process", 30)
     for job in (first, second):
         now = client.fine_tuning.jobs.retrieve(job.id)
         assert (now.status, now.fine_tuned_model, now.error) == ("cancelled", None, None)
@@ -357,7 +294,7 @@ def test_jobs_wait_for_each_other_and_can_be_cancelled(client: openai.OpenAI, ti
 def test_a_killed_trainer_fails_its_job_with_one_clear_line(client: openai.OpenAI, tiny_model: Path) -> None:
     job = create(client, tiny_model, n_epochs=1000, batch_size=1)
     until(lambda: steps(client, job.id), "the first step")
-    for trainer in processes("ftbuild.local.training", job.id):
+    for trainer in processes("ftbuild.local.trainer", job.id):
         os.kill(trainer, signal.SIGKILL)
     job = ended(client, job.id)
     assert job.status == "failed"

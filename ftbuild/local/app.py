@@ -1,51 +1,55 @@
-"""The application: who may ask, how errors look, and the routes of the protocol (`ftbuild.local.routes`)."""
+"""The application: the routes of the protocol (`ftbuild.local.routes`) behind their door, and how errors look."""
 
 from __future__ import annotations
 
 import contextlib
-import secrets
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from pathlib import Path
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from ftbuild import __version__
 from ftbuild.local import models
 from ftbuild.local.answers import Answers
+from ftbuild.local.docs import with_docs
+from ftbuild.local.door import Door, Log
 from ftbuild.local.hub import Hub
 from ftbuild.local.jobs import Queue
 from ftbuild.local.protocol import ProtocolError
 from ftbuild.local.routes import ROUTERS
+from ftbuild.local.routes.files import LARGEST_FILE
 from ftbuild.local.state import State
 
 
-def create_app(folder: Path, api_key: str, threads: int | None = None) -> FastAPI:
-    """Return the application, whose state lies in `folder`, for clients that know `api_key`."""
+def create_app(folder: Path, api_key: str, *, recover: bool = False, most_models: int = 3, log: Log = "none") -> FastAPI:
+    """Return the application, whose state lies in `folder`, for clients that know `api_key`.
+
+    With `recover`, it goes on at once with the jobs that servers before it left unfinished, instead of when they are asked for.
+    """
     state = State(folder)
-    answers = Answers(models.Library(folder / "models"))
-    queue = Queue(state, threads)
+    answers = Answers(models.Library(folder / "models", most_models))
+    queue = Queue(state)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await answers.start()
         await queue.start()
+        if recover:
+            queue.recover()
         yield
         await queue.close()
         await answers.close()
         state.close()
 
-    async def authorised(request: Request) -> None:
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not secrets.compare_digest(given.strip().encode(), api_key.encode()):
-            raise ProtocolError(401, "Incorrect API key provided.", code="invalid_api_key")
-
-    app = FastAPI(title="ftbuild local", version=__version__, lifespan=lifespan)
+    app = FastAPI(title="ftbuild", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.add_middleware(Door, key=api_key, largest={"/v1/files": LARGEST_FILE + 2**20}, log=log)
     _errors(app)
+    with_docs(app)
 
     @app.get("/health")
     async def health() -> dict[str, str]:
@@ -54,7 +58,7 @@ def create_app(folder: Path, api_key: str, threads: int | None = None) -> FastAP
 
     hub = Hub(state, queue, answers)
     for routes in ROUTERS:
-        app.include_router(routes(hub), dependencies=[Depends(authorised)])
+        app.include_router(routes(hub), dependencies=[Depends(HTTPBearer(auto_error=False))])  # said here, checked at the door
     return app
 
 
@@ -78,15 +82,3 @@ def _errors(app: FastAPI) -> None:
             else str(error.detail)
         )
         return JSONResponse(ProtocolError(error.status_code, message).envelope, error.status_code)
-
-    @app.exception_handler(Exception)
-    async def unexpected(_: Request, error: Exception) -> JSONResponse:
-        return JSONResponse(ProtocolError(500, f"{type(error).__name__}: {error}").envelope, 500)
-
-    @app.middleware("http")
-    async def identified(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        start = time.perf_counter()
-        response = await call_next(request)
-        response.headers["x-request-id"] = f"req_{secrets.token_hex(12)}"
-        response.headers["openai-processing-ms"] = str(round((time.perf_counter() - start) * 1000))
-        return response

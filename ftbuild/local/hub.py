@@ -7,6 +7,7 @@ from typing import Any
 
 from ftbuild.local.answers import Answers
 from ftbuild.local.jobs import Queue
+from ftbuild.local.protocol import ProtocolError
 from ftbuild.local.state import State
 
 
@@ -20,10 +21,17 @@ class Hub:
 
 
 def page(items: list[dict[str, Any]], after: str | None, limit: int, *, key: str = "id") -> dict[str, Any]:
-    """Return one page of a list: what follows the item `after`, at most `limit` of it."""
+    """Return one page of a list: what follows the item `after`, at most `limit` of it.  400 if there is no such item."""
     if after:
-        place = next((n for n, item in enumerate(items) if item[key] == after), len(items) - 1)
+        place = next((n for n, item in enumerate(items) if item[key] == after), None)
+        if place is None:
+            raise no_cursor(after)
         items = items[place + 1 :]
+    return listed(items, limit, key=key)
+
+
+def listed(items: list[dict[str, Any]], limit: int, *, key: str = "id") -> dict[str, Any]:
+    """Return at most `limit` of these items as one page; what is beyond says that there are more."""
     shown = items[:limit]
     return {
         "object": "list",
@@ -32,3 +40,8 @@ def page(items: list[dict[str, Any]], after: str | None, limit: int, *, key: str
         "first_id": shown[0][key] if shown else None,
         "last_id": shown[-1][key] if shown else None,
     }
+
+
+def no_cursor(after: str) -> ProtocolError:
+    """Return the error of a page that is to begin after something that is not there."""
+    return ProtocolError(400, f"There is nothing with the id {after!r} in this list", param="after", code="invalid_cursor")

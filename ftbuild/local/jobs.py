@@ -1,34 +1,43 @@
 """The queue of fine-tuning jobs: one training process at a time, each followed line by line until it ends.
 
-In: jobs from the state's database.  Out: their status, events, result file and model.  A job whose process dies fails with
-its last words; a job whose server dies goes on from its checkpoint as soon as somebody asks another server for it.
+In: jobs from the state's database.  Out: their status, and through `chronicle` their events, result files and models.
+
+    validating_files → queued → running → succeeded, failed or cancelled
+                         ↑         ↓
+                         └ paused ← pausing
+
+A training process that is killed goes on from its checkpoint, once; without a checkpoint, or the second time, its job fails
+with the reason.  What a server leaves unfinished, however it ended, the next one goes on with.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import csv
-import io
 import json
 import os
+import shutil
+import signal
 import sys
 import time
 from typing import Any
 
+from ftbuild.local.chronicle import Chronicle
+from ftbuild.local.devices import command
 from ftbuild.local.launch import ENVIRONMENT
 from ftbuild.local.state import FINAL, State
+from ftbuild.store import read_json
 
 _PATIENCE = 30.0  # seconds that a training process may take to write its checkpoint when it is told to stop
+_AGAIN = 2.0  # seconds between attempts at writing down how a job ended, where the disk is full
 
 
 class Queue:
     """Runs the jobs of one server, one after the other."""
 
-    def __init__(self, state: State, threads: int | None = None) -> None:
+    def __init__(self, state: State) -> None:
         self.state = state
-        self._threads = threads
-        self._waiting: asyncio.Queue[str] = asyncio.Queue()
+        self._waiting: asyncio.Queue[str | None] = asyncio.Queue()
         self._running: tuple[str, asyncio.subprocess.Process] | None = None
         self._worker: asyncio.Task[None] | None = None
         self._closing = False
@@ -41,151 +50,162 @@ class Queue:
         """Put a job at the end of the queue."""
         self._waiting.put_nowait(id_)
 
-    def wake(self, id_: str) -> None:
-        """Go on with a job that somebody asks for and that a server before this one left unfinished.
+    def recover(self) -> None:
+        """Go on with every job that servers before this one left unfinished, the oldest first."""
+        for id_ in self.state.orphans():
+            self.wake(id_)
 
-        One that nobody asks for, because its recipe was changed meanwhile, keeps nobody waiting.
+    def wake(self, id_: str) -> None:
+        """Go on with a job, if a server before this one left it unfinished.
+
+        A build's server does so only when it is asked for the job: one that nobody asks for, because its recipe was changed
+        meanwhile, keeps nobody waiting.
         """
-        if self.state.adopt(id_):
+        if not self.state.adopt(id_):
+            return
+        if self.state.advance(id_, "pausing", status="paused"):
+            self.state.add_event(id_, "Fine-tuning job paused")
+        elif not (self.state.job_folder(id_) / "job.json").is_file():
+            self._fail(id_, "the job's files are gone")
+        elif self.state.advance(id_, "validating_files", "queued", "running", status="queued", estimated_finish=None):
             self.state.add_event(id_, "The server was restarted; the job goes on")
             self.add(id_)
 
     async def cancel(self, id_: str) -> dict[str, Any]:
-        """Cancel a job; if it is running, its process ends within a step."""
-        job = self.state.update_job(id_, status="cancelled", finished_at=int(time.time()))
-        if self._running and self._running[0] == id_:
-            self._running[1].kill()
+        """Cancel a job; if it is running, its process ends at once."""
+        job = self.state.update_job(id_, status="cancelled", finished_at=int(time.time()), estimated_finish=None)
         if job["status"] == "cancelled":
             self.state.add_event(id_, "Fine-tuning job cancelled")
+        if self._running and self._running[0] == id_:
+            _send(self._running[1], signal.SIGKILL)
+        else:
+            self._tidy(id_)
         return job
+
+    async def pause(self, id_: str) -> bool:
+        """Pause a job, at once or, if it is running, at its next step; say whether that could be."""
+        if self.state.advance(id_, "queued", "validating_files", status="paused"):
+            self.state.add_event(id_, "Fine-tuning job paused")
+            return True
+        if not self.state.advance(id_, "running", status="pausing", estimated_finish=None):
+            return False
+        if self._running and self._running[0] == id_:
+            _send(self._running[1], signal.SIGTERM)
+        return True
+
+    async def resume(self, id_: str) -> bool:
+        """Go on with a paused job, from its checkpoint if it has one; say whether that could be."""
+        if not self.state.advance(id_, "paused", status="queued"):
+            return False
+        self.state.add_event(id_, "Fine-tuning job resumed")
+        self.add(id_)
+        return True
 
     async def close(self) -> None:
         """Tell the training process to write a checkpoint, and wait for it."""
         self._closing = True
+        self._waiting.put_nowait(None)
         if self._running:
-            _, process = self._running
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), _PATIENCE)
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+            _send(self._running[1], signal.SIGTERM)
         if self._worker:
+            done, _ = await asyncio.wait({self._worker}, timeout=_PATIENCE)
+            if not done and self._running:
+                _send(self._running[1], signal.SIGKILL)
+                await asyncio.wait({self._worker}, timeout=_AGAIN)
             self._worker.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._worker
 
     async def _work(self) -> None:
-        while True:
+        while not self._closing:
             id_ = await self._waiting.get()
-            job = self.state.job(id_)
-            if job is None or job["status"] in FINAL or self._closing:
-                continue
-            try:
-                await self._run(id_)
-            except OSError as error:
-                self._fail(id_, f"the training process could not be started: {error}")
+            while id_ and not self._closing and self.state.advance(id_, "queued", status="running"):
+                try:
+                    await self._run(id_)
+                except Exception as error:  # noqa: BLE001 - whatever it is, the job ends with it and the next one begins
+                    await self._settle(id_, f"{type(error).__name__}: {error}")
+                self._running = None
 
     async def _run(self, id_: str) -> None:
-        folder = self.state.job_folder(id_)
+        """Run a job's training process to its end.  Its job is `queued` again afterwards if it should go on."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "ftbuild.local.training", str(folder),
+            *command("ftbuild.local.trainer", str(self.state.job_folder(id_))),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            env={**ENVIRONMENT, **os.environ}, limit=2**20,
+            env={**ENVIRONMENT, **os.environ}, limit=2**20, start_new_session=True,
         )  # fmt: skip
         self._running = (id_, process)
-        if self.state.update_job(id_, status="running")["status"] in FINAL:  # cancelled while the process was starting
-            process.kill()
-        else:
-            self.state.add_event(id_, "Fine-tuning job started")
+        self.state.add_event(id_, "Fine-tuning job started")
         assert process.stdout is not None
         assert process.stderr is not None
         last_words = asyncio.create_task(process.stderr.read())
-        follow = _Follow(self.state, id_)
-        async for line in process.stdout:
-            if (self.state.job(id_) or {}).get("status") in FINAL:
-                continue  # cancelled: what the process still says comes too late
-            with contextlib.suppress(ValueError):
-                follow(json.loads(line))
-        code = await process.wait()
-        self._running = None
-        words = (await last_words).decode(errors="replace").strip().splitlines()
-        job = self.state.job(id_)
-        if follow.ended or self._closing or job is None or job["status"] in FINAL:
-            return
-        reason = words[-1] if words and code > 0 else "killed" if code < 0 else ""
-        self._fail(id_, f"the training process ended with code {code}" + (f": {reason}" if reason else ""))
+        told = Chronicle(self.state, id_)
+        try:
+            self._obey(id_, process)
+            async for line in process.stdout:
+                if not self._obey(id_, process):
+                    continue  # cancelled: what the process still says comes too late
+                with contextlib.suppress(ValueError):
+                    told(json.loads(line))
+        finally:
+            if process.returncode is None and sys.exc_info()[0]:
+                _send(process, signal.SIGKILL)
+            code = await process.wait()
+            words = (await last_words).decode(errors="replace").strip().splitlines()
+        self._after(id_, code, words[-1] if words else "", ended=told.ended)
+
+    def _obey(self, id_: str, process: asyncio.subprocess.Process) -> bool:
+        """Do what was said to a job meanwhile, be it through another server; say whether the job is still wanted."""
+        status = (self.state.job(id_) or {}).get("status", "cancelled")
+        if status in FINAL:
+            _send(process, signal.SIGKILL)
+        elif status == "pausing" or self._closing:
+            _send(process, signal.SIGTERM)
+        return status not in FINAL
+
+    def _after(self, id_: str, code: int, words: str, *, ended: bool) -> None:
+        """Decide what becomes of a job whose process is gone."""
+        job = self.state.job(id_) or {"status": "cancelled"}
+        if ended or job["status"] in FINAL:
+            self._tidy(id_)
+        elif self.state.advance(id_, "pausing", status="paused"):
+            self.state.add_event(id_, "Fine-tuning job paused")
+        elif self._closing:
+            self.state.advance(id_, "running", status="queued", estimated_finish=None)
+        else:
+            reason = words if words and code > 0 and code != os.EX_TEMPFAIL else "killed" if code < 0 else ""
+            text = f"the training process ended with code {code}" + (f": {reason}" if reason else "")
+            step = (read_json(self.state.job_folder(id_) / "checkpoint/step.json") or {}).get("step")
+            if step and not job.get("_restarts") and (code < 0 or code == os.EX_TEMPFAIL):
+                self.state.add_event(id_, f"{text}; going on after step {step}", level="warn")
+                self.state.advance(id_, "running", status="queued", estimated_finish=None, _restarts=1)
+            else:
+                self._fail(id_, text)
+
+    async def _settle(self, id_: str, message: str) -> None:
+        """Fail a job, however often that has to be tried."""
+        while True:
+            try:
+                self._fail(id_, message)
+            except Exception:  # noqa: BLE001 - the database cannot be written now; a full disk does not stay full for ever
+                if self._closing:
+                    return
+                await asyncio.sleep(_AGAIN)
+            else:
+                return
 
     def _fail(self, id_: str, message: str) -> None:
-        _Follow(self.state, id_)({"type": "failed", "message": message})
+        Chronicle(self.state, id_)({"type": "failed", "message": message})
+        self._tidy(id_)
+
+    def _tidy(self, id_: str) -> None:
+        """Remove what a job that has ended does not need any more."""
+        folder = self.state.job_folder(id_)
+        for left in (*folder.glob("*.new"), *folder.glob("checkpoints/*.new"), folder / "checkpoint"):
+            shutil.rmtree(left, ignore_errors=True)
 
 
-class _Follow:
-    """Turns what a training process says into events, metrics and the job's end."""
-
-    def __init__(self, state: State, job: str) -> None:
-        self.state, self.job = state, job
-        self.ended = False
-        self._file = state.job_folder(job) / "metrics.jsonl"
-        self._began: tuple[float, int] | None = None
-
-    def __call__(self, message: dict[str, Any]) -> None:
-        match message["type"]:
-            case "started":
-                self._began = (time.time(), message["step"])
-                self.state.update_job(self.job, trained_tokens=None)
-                self.state.add_event(self.job, f"Training {message['rows']} rows in {message['steps']} steps")
-            case "metrics":
-                self._metrics(message)
-            case "succeeded":
-                self._succeed(message)
-            case "failed":
-                self.ended = True
-                error = {"code": "training_failed", "message": message["message"], "param": None}
-                self.state.update_job(self.job, status="failed", finished_at=int(time.time()), error=error)
-                self.state.add_event(self.job, message["message"], level="error")
-            case "message" | "stopped":
-                self.state.add_event(self.job, message.get("message") or f"Stopped after step {message['step']}")
-
-    def _metrics(self, message: dict[str, Any]) -> None:
-        step, steps = message["step"], message["steps"]
-        with self._file.open("a") as file:
-            file.write(json.dumps(message) + "\n")
-        if self._began and step > self._began[1]:
-            pace = (time.time() - self._began[0]) / (step - self._began[1])
-            self.state.update_job(self.job, estimated_finish=int(time.time() + pace * (steps - step)))
-        data = {"step": step, "total_steps": steps, "train_loss": message["train_loss"]}
-        data["train_mean_token_accuracy"] = message["train_accuracy"]
-        text = f"Step {step}/{steps}: training loss={message['train_loss']:.2f}"
-        self.state.add_event(self.job, text, type_="metrics", data=data)
-
-    def _succeed(self, message: dict[str, Any]) -> None:
-        self.ended = True
-        result = self.state.add_file(self._result(), "step_metrics.csv", "fine-tune-results")
-        job = self.state.job(self.job) or {}
-        name = ":".join(
-            (
-                "ft",
-                job["model"].rpartition("/")[2],
-                "local",
-                job.get("_suffix") or "",
-                self.job.removeprefix("ftjob-")[:8],
-            )
-        )
-        self.state.update_job(
-            self.job, status="succeeded", finished_at=int(time.time()), fine_tuned_model=name,
-            result_files=[result["id"]], trained_tokens=message["trained_tokens"], estimated_finish=None,
-        )  # fmt: skip
-        self.state.add_event(self.job, f"New fine-tuned model created: {name}")
-        self.state.add_event(self.job, "The job has successfully completed")
-
-    def _result(self) -> bytes:
-        """Return the metrics of all steps as CSV.  A step that was taken again after a restart counts once."""
-        lines = self._file.read_text().splitlines() if self._file.exists() else []
-        steps = {m["step"]: m for m in map(json.loads, lines)}
-        text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerow(["step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy"])
-        for step in sorted(steps):
-            writer.writerow([step, round(steps[step]["train_loss"], 5), round(steps[step]["train_accuracy"], 5), "", ""])
-        return text.getvalue().encode()
+def _send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """Send a signal to a training process and, where several train together, to all of them."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)

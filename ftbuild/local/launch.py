@@ -10,14 +10,17 @@ import importlib.util
 import json
 import os
 import secrets
+import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from ftbuild.errors import ConfigError, FtbuildError
+from ftbuild.local.models import BUNDLED
 
 _NEEDS = ("torch", "transformers", "fastapi", "uvicorn", "multipart", "safetensors", "gguf")
 _PATIENCE = 45.0  # seconds for a training process to write its checkpoint, and for the server to end
@@ -50,12 +53,7 @@ def running(folder: Path) -> Iterator[Server]:
 
     ConfigError if the packages of the `local` extra are missing; FtbuildError if it does not come up.
     """
-    missing = [name for name in _NEEDS if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ConfigError(
-            f"the embedded provider needs packages that are not installed: {', '.join(missing)}",
-            hint="pip install 'ftbuild[local]', or choose another provider, such as provider=openai",
-        )
+    _need_packages()
     folder.mkdir(parents=True, exist_ok=True)
     key = f"sk-local-{secrets.token_urlsafe(24)}"
     with tempfile.TemporaryFile() as errors:
@@ -70,6 +68,33 @@ def running(folder: Path) -> Iterator[Server]:
             yield Server(f"http://127.0.0.1:{_port(process, errors)}/v1", key)
         finally:
             _stop(process)
+
+
+def become(
+    folder: Path, listening: socket.socket, key: str, welcome: Callable[[str], None], *, threads: int, models: int, log: str
+) -> NoReturn:
+    """Turn this process into a server that stands on its own, with its state in `folder`, on a socket that listens already.
+
+    What must be in the environment before Python starts is why it is another program.  ConfigError if packages are missing.
+    """
+    _need_packages()
+    welcome(BUNDLED)
+    listening.set_inheritable(True)
+    settings = {"folder": str(folder), "models": models, "log": log, "socket": listening.fileno()}
+    given = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)} if threads else {}
+    environment = {**ENVIRONMENT, **os.environ, **given, "FTBUILD_LOCAL_KEY": key}
+    environment.pop("FTBUILD_API_KEY", None)
+    command = [sys.executable, "-m", "ftbuild.local.standing", json.dumps(settings)]
+    os.execve(command[0], command, environment)  # noqa: S606 - this Python itself
+
+
+def _need_packages() -> None:
+    missing = [name for name in _NEEDS if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"the embedded provider needs packages that are not installed: {', '.join(missing)}",
+            hint="pip install 'ftbuild[local]', or choose another provider, such as provider=openai",
+        )
 
 
 def _port(process: subprocess.Popen[bytes], errors: object) -> int:

@@ -27,6 +27,14 @@ class Row:
     tokens: tuple[int, ...]
     weights: tuple[float, ...]
 
+    def longest(self) -> int:
+        """Return how many tokens the row has."""
+        return len(self.tokens)
+
+    def cut(self, most: int) -> Row:
+        """Return the row cut to `most` tokens."""
+        return Row(self.tokens[:most], self.weights[:most])
+
 
 @dataclass(frozen=True)
 class Tree:

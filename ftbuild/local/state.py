@@ -10,6 +10,7 @@ Several servers may share a folder; a job belongs to the one that runs it, and m
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -23,6 +24,8 @@ from typing import Any
 
 _SCHEMA = """
 create table if not exists files (id text primary key, created_at integer, filename text, purpose text, bytes integer);
+create table if not exists checkpoints (
+  id text primary key, job text, created_at integer, step integer, model text, folder text, metrics text);
 create table if not exists jobs (
   id text primary key, created_at integer, status text, owner text, data text);
 create table if not exists events (
@@ -31,12 +34,28 @@ create table if not exists events (
 create index if not exists events_of_job on events (job, number);
 """
 
+_ADDED = {"files": {"expires_at": "integer", "deleted": "integer default 0", "kind": "text", "rows": "integer"}}
+"""Columns that came later."""
+
+_FILES = """
+select * from files where not deleted and (expires_at is null or expires_at > :now)
+  and (:id is null or id = :id) and (:purpose is null or purpose = :purpose)
+  and (:place is null or rowid * :sign > :place * :sign)
+order by rowid * :sign limit :limit
+"""
+
+_EVENTS = "select * from events where job = :job and (:place is null or number < :place) order by number desc limit :limit"
+
 FINAL = frozenset({"succeeded", "failed", "cancelled"})
 
 
 def new_id(kind: str) -> str:
     """Return an id such as `file-…` or `ftjob-…`."""
     return f"{kind}-{secrets.token_hex(12)}"
+
+
+class UnknownCursor(Exception):
+    """A page is to begin after something that is not there."""
 
 
 class State:
@@ -50,8 +69,17 @@ class State:
         self._db = sqlite3.connect(folder / "state.db", check_same_thread=False, timeout=30, isolation_level=None)
         self._db.row_factory = sqlite3.Row
         self._db.execute("pragma journal_mode=wal")
+        self._db.execute("pragma synchronous=normal")  # a killed process loses nothing
         self._db.executescript(_SCHEMA)
+        self._add_columns()
         self.owner = f"{os.getpid()}:{_started(os.getpid())}"
+
+    def _add_columns(self) -> None:
+        for table, columns in _ADDED.items():
+            there = {row["name"] for row in self._db.execute(f"pragma table_info({table})")}
+            for name in set(columns) - there:
+                with contextlib.suppress(sqlite3.OperationalError):  # another server was first
+                    self._db.execute(f"alter table {table} add column {name} {columns[name]}")
 
     def close(self) -> None:
         """Close the database."""
@@ -71,16 +99,44 @@ class State:
 
     # ---- files ----
 
-    def add_file(self, content: bytes, filename: str, purpose: str) -> dict[str, Any]:
-        """Keep a file's content under a new id and return what the protocol calls a file."""
+    def add_file(
+        self,
+        content: bytes | Path,
+        filename: str,
+        purpose: str,
+        *,
+        expires_at: int | None = None,
+        kind: str | None = None,
+        rows: int | None = None,
+    ) -> dict[str, Any]:
+        """Keep a file's content, or a file that is moved here, under a new id; return what the protocol calls a file.
+
+        `kind` and `rows` say what the rows of a training file are, and how many.
+        """
         id_ = new_id("file")
         path = self.file_path(id_)
-        aside = path.with_suffix(".new")
-        aside.write_bytes(content)
-        aside.replace(path)
-        with self._transaction() as db:
-            db.execute("insert into files values (?,?,?,?,?)", (id_, int(time.time()), filename, purpose, len(content)))
+        aside = self.upload_path() if isinstance(content, bytes) else content
+        try:
+            if isinstance(content, bytes):
+                aside.write_bytes(content)
+            size = aside.stat().st_size
+            aside.replace(path)
+            row = (id_, int(time.time()), filename, purpose, size, expires_at, kind, rows)
+            with self._transaction() as db:
+                db.execute(
+                    "insert into files (id, created_at, filename, purpose, bytes, expires_at, kind, rows)"
+                    " values (?,?,?,?,?,?,?,?)",
+                    row,
+                )
+        except BaseException:
+            for left in (aside, path):
+                left.unlink(missing_ok=True)
+            raise
         return self.file(id_) or {}
+
+    def upload_path(self) -> Path:
+        """Return a new path for content that is on its way to become a file."""
+        return self.folder / "files" / f".{os.getpid()}-{secrets.token_hex(8)}.new"
 
     def file_path(self, id_: str) -> Path:
         """Return where a file's content lies.  Ids are ours; a name that a client gave never becomes a path."""
@@ -88,23 +144,53 @@ class State:
 
     def file(self, id_: str) -> dict[str, Any] | None:
         """Return a file by its id."""
-        with self._lock:
-            row = self._db.execute("select * from files where id = ?", (id_,)).fetchone()
+        row = self._file_row(id_)
         return _file(row) if row else None
 
-    def files(self, purpose: str | None = None) -> list[dict[str, Any]]:
-        """Return all files, the newest first."""
+    def rows_of(self, id_: str) -> tuple[str, int] | None:
+        """Return the kind of a training file's rows and their number, if it was checked when it came."""
+        row = self._file_row(id_)
+        return (row["kind"], row["rows"]) if row and row["kind"] else None
+
+    def _file_row(self, id_: str) -> sqlite3.Row | None:
+        return next(iter(self._file_rows(id=id_)), None)
+
+    def _file_rows(self, **wanted: Any) -> list[sqlite3.Row]:
+        known = {"now": time.time(), "id": None, "purpose": None, "place": None, "sign": -1, "limit": -1}
         with self._lock:
-            rows = self._db.execute("select * from files order by created_at desc, rowid desc").fetchall()
-        return [_file(r) for r in rows if purpose in (None, r["purpose"])]
+            return self._db.execute(_FILES, known | wanted).fetchall()
+
+    def _place(self, query: str, *values: str) -> int:
+        with self._lock:
+            row = self._db.execute(query, values).fetchone()
+        if row is None:
+            raise UnknownCursor(values[0])
+        return int(row[0])
+
+    def files(
+        self, purpose: str | None = None, *, after: str | None = None, limit: int = -1, order: str = "desc"
+    ) -> list[dict[str, Any]]:
+        """Return files, the newest first or the oldest, those after the file `after`; UnknownCursor if that never was."""
+        place = self._place("select rowid from files where id = ?", after) if after is not None else None
+        rows = self._file_rows(purpose=purpose, place=place, sign=1 if order == "asc" else -1, limit=limit)
+        return [_file(r) for r in rows]
 
     def delete_file(self, id_: str) -> bool:
-        """Forget a file; say whether there was one."""
+        """Forget a file; say whether there was one.  What is left is its place, for those who read the list page by page."""
         with self._transaction() as db:
-            found = db.execute("delete from files where id = ?", (id_,)).rowcount > 0
+            found = db.execute("update files set deleted = 1 where id = ? and not deleted", (id_,)).rowcount > 0
         if found:
             self.file_path(id_).unlink(missing_ok=True)
         return found
+
+    def forget_expired(self) -> None:
+        """Remove the content of files whose time is over."""
+        with self._transaction() as db:
+            query = "select id from files where not deleted and expires_at <= ?"
+            gone = [row["id"] for row in db.execute(query, (time.time(),)).fetchall()]
+            db.executemany("update files set deleted = 1 where id = ?", [(id_,) for id_ in gone])
+        for id_ in gone:
+            self.file_path(id_).unlink(missing_ok=True)
 
     # ---- jobs ----
 
@@ -142,6 +228,16 @@ class State:
                 db.execute("update jobs set status = ?, data = ? where id = ?", (job["status"], json.dumps(job), id_))
         return job
 
+    def advance(self, id_: str, *before: str, **changes: Any) -> bool:
+        """Change fields of a job if its status is one of `before`, and say whether it was."""
+        with self._transaction() as db:
+            row = db.execute("select data from jobs where id = ?", (id_,)).fetchone()
+            job: dict[str, Any] = json.loads(row["data"]) if row else {"status": ""}
+            if found := job["status"] in before:
+                job |= changes
+                db.execute("update jobs set status = ?, data = ? where id = ?", (job["status"], json.dumps(job), id_))
+        return found
+
     def adopt(self, id_: str) -> bool:
         """Take over an unfinished job whose server is gone; say whether it was one."""
         with self._transaction() as db:
@@ -151,11 +247,50 @@ class State:
                 db.execute("update jobs set owner = ? where id = ?", (self.owner, id_))
         return orphan
 
+    def orphans(self) -> list[str]:
+        """Return the unfinished jobs whose server is gone, in the order in which they were created."""
+        with self._lock:
+            rows = self._db.execute("select id, status, owner from jobs order by created_at, rowid").fetchall()
+        return [r["id"] for r in rows if r["status"] not in FINAL and r["owner"] != self.owner and not _alive(r["owner"])]
+
     def tuned_folder(self, model: str) -> Path | None:
-        """Return where the weights of a fine-tuned model lie."""
-        job = next((j for j in self.jobs() if j["fine_tuned_model"] == model and j["status"] == "succeeded"), None)
-        folder = self.job_folder(job["id"]) / "model" if job else None
-        return folder if folder and folder.is_dir() else None
+        """Return where the weights of a fine-tuned model, or of a checkpoint on the way to one, lie."""
+        if not model.startswith("ft:"):
+            return None
+        with self._lock:
+            row = self._db.execute("select job, folder from checkpoints where model = ?", (model,)).fetchone()
+        if row:
+            folder = self.job_folder(row["job"]) / row["folder"]
+        else:
+            job = next((j for j in self.jobs() if j["fine_tuned_model"] == model and j["status"] == "succeeded"), None)
+            if job is None:
+                return None
+            folder = self.job_folder(job["id"]) / "model"
+        return folder if folder.is_dir() else None
+
+    def add_checkpoint(self, job: str, step: int, model: str, folder: str, metrics: Mapping[str, Any]) -> None:
+        """Add a checkpoint of a job, whose weights lie in `folder` inside the job's folder; one of the same step goes."""
+        row = (new_id("ftckpt"), job, int(time.time()), step, model, folder, json.dumps(metrics))
+        with self._transaction() as db:
+            db.execute("delete from checkpoints where job = ? and step = ?", (job, step))
+            db.execute("insert into checkpoints values (?,?,?,?,?,?,?)", row)
+
+    def checkpoints(self, job: str) -> list[dict[str, Any]]:
+        """Return a job's checkpoints, the newest first."""
+        with self._lock:
+            rows = self._db.execute("select * from checkpoints where job = ? order by step desc", (job,)).fetchall()
+        return [
+            {
+                "object": "fine_tuning.job.checkpoint",
+                "id": r["id"],
+                "created_at": r["created_at"],
+                "fine_tuned_model_checkpoint": r["model"],
+                "fine_tuning_job_id": job,
+                "metrics": json.loads(r["metrics"]),
+                "step_number": r["step"],
+            }
+            for r in rows
+        ]
 
     # ---- events ----
 
@@ -175,10 +310,12 @@ class State:
                 (new_id("ftevent"), job, int(time.time()), level, type_, message, json.dumps(data or {})),
             )
 
-    def events(self, job: str) -> list[dict[str, Any]]:
-        """Return a job's events, the newest first."""
+    def events(self, job: str, *, after: str | None = None, limit: int = -1) -> list[dict[str, Any]]:
+        """Return a job's events, the newest first, those after the event `after`; UnknownCursor if that is none of them."""
+        known = "select number from events where id = ? and job = ?"
+        place = self._place(known, after, job) if after is not None else None
         with self._lock:
-            rows = self._db.execute("select * from events where job = ? order by number desc", (job,)).fetchall()
+            rows = self._db.execute(_EVENTS, {"job": job, "place": place, "limit": limit}).fetchall()
         return [
             {
                 "object": "fine_tuning.job.event",
@@ -201,6 +338,7 @@ def _file(row: sqlite3.Row) -> dict[str, Any]:
         "created_at": row["created_at"],
         "filename": row["filename"],
         "purpose": row["purpose"],
+        "expires_at": row["expires_at"],
         "status": "processed",
         "status_details": None,
     }

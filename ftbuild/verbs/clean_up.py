@@ -28,7 +28,7 @@ def gc(arguments: Arguments, console: Console) -> int:
     from ftbuild.store import Store
 
     none(arguments.words)
-    settings = arguments.settings
+    settings = arguments.settings(store=".ftbuild", lock="ftbuild.lock", keep="5", apply="false", replies="")
     store, keep, days = Store(Path(settings["store"])), _number("keep", settings["keep"]), settings["replies"]
     keeping = needed(store, keep=int(keep), locks=[Path(settings["lock"])])
     pieces = rubbish(store, keeping, replies_older=_number("replies", days) if days else None)

@@ -24,7 +24,7 @@ def show(arguments: Arguments, console: Console) -> int:
     from ftbuild.stages import ORDER
 
     (word,) = exactly(arguments.words, 1, "ftbuild show NAME")
-    told = find(word, arguments.settings)
+    told = find(word, arguments.settings(builds="builds", store=".ftbuild"))
     if console.as_json:
         console.json({k: v for k, v in told.items() if k != "origin"})
         return 0
@@ -79,7 +79,8 @@ def diff(arguments: Arguments, console: Console) -> int:
     from ftbuild.compare import differences, find
 
     one, other = exactly(arguments.words, 2, "ftbuild diff NAME~1 NAME")
-    found = differences(find(one, arguments.settings), find(other, arguments.settings))
+    settings = arguments.settings(builds="builds", store=".ftbuild")
+    found = differences(find(one, settings), find(other, settings))
     if console.as_json:
         console.json(found)
         return 0
