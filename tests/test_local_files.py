@@ -136,7 +136,8 @@ def test_a_large_file_is_never_whole_in_memory(client: openai.OpenAI, server: Se
 
 
 ASKED: dict[str, Any] = {"messages": [{"role": "user", "content": "Hello"}]}
-ONE, OTHER = [{"role": "assistant", "content": "Hello!"}], [{"role": "assistant", "content": "Go away."}]
+ONE: list[dict[str, Any]] = [{"role": "assistant", "content": "Hello!"}]
+OTHER: list[dict[str, Any]] = [{"role": "assistant", "content": "Go away."}]
 CALL = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
 
@@ -146,7 +147,7 @@ TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": 
     [
         {"input": ASKED, "preferred_output": ONE, "non_preferred_output": OTHER},
         {
-            "input": {**ASKED, "tools": [TOOL], "parallel_tool_calls": True},
+            "input": dict(ASKED, tools=[TOOL], parallel_tool_calls=True),
             "preferred_output": ONE,
             "non_preferred_output": OTHER,
         },
