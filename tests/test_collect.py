@@ -8,6 +8,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from ftbuild.collect import needed, rubbish, sweep_out
 from ftbuild.store import Store
 from ftbuild.testing import Request
@@ -26,6 +28,7 @@ def kinds(told: dict[str, object]) -> set[str]:
     return {piece["kind"] for piece in pieces}
 
 
+@pytest.mark.slow
 def test_nothing_of_the_last_builds_is_rubbish(workshop: Workshop) -> None:
     workshop.build("curate.hold_out=1", "until=curate")
     before = workshop.files()
@@ -56,6 +59,7 @@ def test_what_is_thrown_away_is_named_first_and_a_build_afterwards_runs_nothing(
     assert workshop.damaged() == []
 
 
+@pytest.mark.slow
 def test_what_a_lock_file_names_is_kept_however_old(workshop: Workshop) -> None:
     for hold_out in (1, 2):
         workshop.build("lock=null", f"curate.hold_out={hold_out}", "until=format")
@@ -63,6 +67,7 @@ def test_what_a_lock_file_names_is_kept_however_old(workshop: Workshop) -> None:
     assert workshop.build("offline=true") == []
 
 
+@pytest.mark.slow
 def test_the_lock_files_of_other_projects_of_the_store_count_too(workshop: Workshop, tmp_path: Path) -> None:
     other = Workshop.at(tmp_path / "other", workshop.provider)
     other.build(f"store={workshop.store}", "structure.drop=[Tower]", "until=format")
@@ -104,6 +109,7 @@ def test_numbers_that_are_none_and_settings_that_there_are_not_are_refused(works
         assert workshop.run(*words, verb="gc").code == 2
 
 
+@pytest.mark.slow
 def test_replies_stay_unless_older_ones_are_given_up(workshop: Workshop) -> None:
     workshop.build("prompts.facts.seed=5", "until=format", "lock=null")
     workshop.build()
@@ -138,6 +144,7 @@ def test_what_a_killed_build_left_is_rubbish_after_a_day(tmp_path: Path) -> None
     assert not [path for path in (tmp_path / "tmp" / "left", *aside) if path.exists()]
 
 
+@pytest.mark.slow
 def test_people_are_told_too(workshop: Workshop) -> None:
     assert "nothing to throw away" in workshop.run(verb="gc").out
     workshop.build("curate.hold_out=1", "until=format", "lock=null")

@@ -60,6 +60,7 @@ def test_an_object_that_is_to_be_shown_is_made_again_or_the_damage_is_told(works
     assert workshop.requests == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["truncated", "same size", "gone"])
 def test_an_object_that_a_stage_reads_is_made_again_or_the_damage_is_told(workshop: Workshop, how: str) -> None:
     rows = workshop.read("dataset.jsonl")
@@ -75,6 +76,7 @@ def test_an_object_that_a_stage_reads_is_made_again_or_the_damage_is_told(worksh
     assert workshop.requests == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("garbage", GARBAGE)
 def test_garbage_in_the_record_of_a_stage_is_as_good_as_none(workshop: Workshop, garbage: bytes) -> None:
     rows = workshop.read("dataset.jsonl")
@@ -105,6 +107,7 @@ def test_garbage_in_a_reply_is_asked_for_again_and_nothing_else_is(workshop: Wor
     assert workshop.read("pairs.jsonl") == pairs
 
 
+@pytest.mark.slow
 def test_a_reply_whose_text_was_altered_is_not_believed(workshop: Workshop) -> None:
     pairs = workshop.read("pairs.jsonl")
     for record in (workshop.store / "replies").glob("*/*.json"):
@@ -125,6 +128,7 @@ def test_garbage_in_a_manifest_is_as_good_as_none(workshop: Workshop, garbage: b
     assert workshop.requests == []
 
 
+@pytest.mark.slow
 def test_garbage_in_the_history_harms_nobody(workshop: Workshop) -> None:
     folder = workshop.store / "builds" / "lighthouse"
     for number, garbage in enumerate(GARBAGE):
@@ -155,6 +159,7 @@ def test_a_store_that_cannot_be_written_to_is_told_in_a_line(workshop: Workshop,
     assert workshop.damaged() == []
 
 
+@pytest.mark.slow
 def test_results_that_cannot_be_written_are_told_in_a_line_and_what_was_made_is_kept(workshop: Workshop) -> None:
     (workshop.folder / "elsewhere").write_bytes(b"in the way")
     told_in_a_line(workshop.run("builds=elsewhere", "train.epochs=3"), 1, "cannot write to elsewhere/lighthouse")

@@ -96,6 +96,7 @@ def test_a_build_that_is_killed_before_it_hears_of_its_job_finds_it(workshop: Wo
     assert model(workshop)["job"] == job["id"]
 
 
+@pytest.mark.slow
 def test_a_job_that_was_created_and_answered_with_an_error_is_found(workshop: Workshop) -> None:
     workshop.provider.lost = lambda request: Status(500, message="something broke on the way") if creating(request) else None
     assert workshop.build(MORE, "provider.retries=2") == AFTER
@@ -103,6 +104,7 @@ def test_a_job_that_was_created_and_answered_with_an_error_is_found(workshop: Wo
     assert model(workshop)["job"] == workshop.jobs[0]["id"]
 
 
+@pytest.mark.slow
 def test_a_killed_build_whose_request_never_arrived_creates_the_job(workshop: Workshop) -> None:
     hold, arrived = threading.Event(), threading.Event()
 
@@ -121,6 +123,7 @@ def test_a_killed_build_whose_request_never_arrived_creates_the_job(workshop: Wo
     assert model(workshop)["job"] == workshop.jobs[0]["id"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["failed", "cancelled"])
 def test_a_job_that_failed_or_was_cancelled_is_reported_with_its_reason_and_not_reused(workshop: Workshop, how: str) -> None:
     if how == "failed":
@@ -175,6 +178,7 @@ def test_a_file_is_sent_again_only_when_the_provider_has_it_no_more(workshop: Wo
     assert workshop.provider.rows(workshop.jobs[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["{", '{"job": null}', '{"job": "ftjob-of-nobody", "file": 3}'])
 def test_garbage_in_a_record_of_a_job_or_an_upload_is_as_good_as_none(workshop: Workshop, text: str) -> None:
     for record in [*(workshop.store / "jobs").iterdir(), *(workshop.store / "uploads").iterdir()]:
@@ -185,6 +189,7 @@ def test_garbage_in_a_record_of_a_job_or_an_upload_is_as_good_as_none(workshop: 
     assert workshop.created == len(workshop.jobs) == 1
 
 
+@pytest.mark.slow
 def test_two_builds_that_want_one_job_create_it_once(workshop: Workshop) -> None:
     hold = threading.Event()
 

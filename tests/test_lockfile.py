@@ -101,6 +101,7 @@ def test_two_directories_give_the_same_but_for_what_each_trained(workshop: Works
     assert {k for k in one["evaluate"] if one["evaluate"][k] != two["evaluate"][k]} == {"key"}
 
 
+@pytest.mark.slow
 def test_with_one_store_two_directories_give_the_same_bytes(workshop: Workshop, tmp_path: Path) -> None:
     other = Workshop.at(tmp_path / "other", workshop.provider)
     assert other.build(f"store={workshop.store}") == []
@@ -121,6 +122,7 @@ def test_another_prompt_changes_the_lines_about_it_and_about_what_came_of_it(wor
     assert len(lines) == 2 * (4 + 2), "four lines of generate, two of curate"
 
 
+@pytest.mark.slow
 def test_other_epochs_change_what_was_trained_alone(workshop: Workshop) -> None:
     before = lock(workshop)
     workshop.build("train.epochs=3")
@@ -139,6 +141,7 @@ def test_a_merge_that_was_left_unfinished_is_named_before_anything_runs(workshop
     assert workshop.files() == before
 
 
+@pytest.mark.slow
 def test_there_need_not_be_one(workshop: Workshop) -> None:
     (workshop.folder / "ftbuild.lock").unlink()
     assert workshop.build("lock=null", "force=[format]") == ["format"]

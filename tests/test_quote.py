@@ -39,6 +39,7 @@ def test_what_is_kept_is_not_counted_again(workshop: Workshop) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_training_is_quoted_by_its_tokens(workshop: Workshop) -> None:
     once, twice = (
         next(s["quote"]["trained_tokens"] for s in workshop.run("--json", words, verb="plan").json if s["stage"] == "train")
@@ -58,6 +59,7 @@ def test_a_package_of_another_version_changes_the_key_and_is_named(workshop: Wor
     assert reason["text"] == f"package mwparserfromhell changed {real('mwparserfromhell')} → 99.9"
 
 
+@pytest.mark.slow
 def test_the_order_of_cleaning_rules_changes_the_key_of_clean(workshop: Workshop) -> None:
     rules = ["comments: {rule: drop_comments}", "space: {rule: whitespace}"]
     for order in (rules, rules[::-1]):
