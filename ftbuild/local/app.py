@@ -15,10 +15,10 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from ftbuild import __version__
-from ftbuild.local import models
 from ftbuild.local.answers import Answers
 from ftbuild.local.hub import Hub
 from ftbuild.local.jobs import Queue
+from ftbuild.local.library import Library, memory_bound
 from ftbuild.local.protocol import ProtocolError
 from ftbuild.local.routes import ROUTERS
 from ftbuild.local.state import State
@@ -27,7 +27,7 @@ from ftbuild.local.state import State
 def create_app(folder: Path, api_key: str, threads: int | None = None) -> FastAPI:
     """Return the application, whose state lies in `folder`, for clients that know `api_key`."""
     state = State(folder)
-    answers = Answers(models.Library(folder / "models"))
+    answers = Answers(Library(folder / "models", memory_bound()))
     queue = Queue(state, threads)
 
     @contextlib.asynccontextmanager

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ftbuild.errors import ConfigError, FtbuildError
 
-_NEEDS = ("torch", "transformers", "fastapi", "uvicorn", "multipart", "safetensors", "gguf")
+_NEEDS = ("torch", "transformers", "fastapi", "uvicorn", "multipart", "safetensors", "gguf", "llguidance")
 _PATIENCE = 45.0  # seconds for a training process to write its checkpoint, and for the server to end
 
 ENVIRONMENT = {
