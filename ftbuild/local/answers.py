@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Answers:
         """Return a loaded model."""
         return await asyncio.get_running_loop().run_in_executor(self._loader, self.library.load, name, folder)
 
-    async def ask(self, loaded: Loaded, wanted: Sequence[Wanted], *, background: bool = False) -> AsyncIterator[Piece]:
+    async def ask(self, loaded: Loaded, wanted: Sequence[Wanted], *, background: bool = False) -> AsyncGenerator[Piece, None]:
         """Yield the pieces of all completions as they are made.  Who stops listening stops the work."""
         from ftbuild.local.engine import Row
 
@@ -148,7 +149,7 @@ class _Scheduler:
             self._running = {row: asked for row, asked in self._running.items() if not (row.finish or row.cancelled)}
             self._admit()
             for batch in self._turn():
-                self._guarded(batch, lambda batch=batch: self._told(batch.step()))
+                self._guarded(batch, partial(self._step, batch))
 
     def _receive(self) -> None:
         """Take in what has come; wait for something if there is nothing to do."""
@@ -188,11 +189,14 @@ class _Scheduler:
             behind += asked.background
         self._waiting = left
         for base, rows in chosen.items():
-            self._guarded(self._batches[base], lambda base=base, rows=rows: self._enter(self._batches[base], rows))
+            self._guarded(self._batches[base], partial(self._enter, self._batches[base], rows))
 
     def _enter(self, batch: Batch, rows: Sequence[Row]) -> None:
         batch.admit(rows)
         self._told(rows)
+
+    def _step(self, batch: Batch) -> None:
+        self._told(batch.step())
 
     def _turn(self) -> list[Batch]:
         """Return the batches that go on by a step: all that have a live row, or else all."""

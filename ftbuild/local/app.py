@@ -16,10 +16,11 @@ from starlette.exceptions import HTTPException
 
 from ftbuild import __version__
 from ftbuild.local.answers import Answers
+from ftbuild.local.batches import Batches
 from ftbuild.local.hub import Hub
 from ftbuild.local.jobs import Queue
 from ftbuild.local.library import Library, memory_bound
-from ftbuild.local.protocol import ProtocolError
+from ftbuild.local.protocol import ProtocolError, invalid
 from ftbuild.local.routes import ROUTERS
 from ftbuild.local.state import State
 
@@ -29,13 +30,16 @@ def create_app(folder: Path, api_key: str, threads: int | None = None) -> FastAP
     state = State(folder)
     answers = Answers(Library(folder / "models", memory_bound()))
     queue = Queue(state, threads)
+    batches = Batches(state, answers)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await answers.start()
         await queue.start()
+        await batches.start()
         yield
         await queue.close()
+        await batches.close()
         await answers.close()
         state.close()
 
@@ -52,7 +56,7 @@ def create_app(folder: Path, api_key: str, threads: int | None = None) -> FastAP
         """Say that the server is up."""
         return {"status": "ok", "version": __version__}
 
-    hub = Hub(state, queue, answers)
+    hub = Hub(state, queue, answers, batches)
     for routes in ROUTERS:
         app.include_router(routes(hub), dependencies=[Depends(authorised)])
     return app
@@ -64,11 +68,8 @@ def _errors(app: FastAPI) -> None:
         return JSONResponse(error.envelope, error.status)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        param = ".".join(str(p) for p in first["loc"][1:] if p not in ("str", "list[str]", "int"))
-        wrong = ProtocolError(400, f"Invalid value for {param or 'the request'}: {first['msg']}", param=param or None)
-        return JSONResponse(wrong.envelope, 400)
+    async def wrong(_: Request, error: RequestValidationError) -> JSONResponse:
+        return JSONResponse(invalid(error.errors(), 1).envelope, 400)
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:

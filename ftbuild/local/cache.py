@@ -7,7 +7,7 @@ the cache of transformers, which is copied whole at every step, this one is writ
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
@@ -22,11 +22,11 @@ class Unsuitable(Exception):
     """The model keeps something else than keys and values, such as the state of a linear attention."""
 
 
-class _Layer(DynamicLayer):
+class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]
     """Keys and values of one layer: (rows, heads, columns, size), in a store with room for more of each."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.rows = self.columns = 0
         self.stores: list[torch.Tensor] = []
 
@@ -69,8 +69,6 @@ class _Layer(DynamicLayer):
 class Rows(Cache):
     """The cache of a batch, one layer after the other."""
 
-    layers: list[_Layer]
-
     def __init__(self, config: Any) -> None:
         kinds = DynamicCache(config=config).layers
         if any(not isinstance(layer, DynamicLayer) for layer in kinds):
@@ -80,11 +78,11 @@ class Rows(Cache):
     @property
     def columns(self) -> int:
         """How many columns are in use."""
-        return self.layers[0].columns
+        return self._all[0].columns
 
     def begin(self, beginning: Beginning, rows: int, tokens: int) -> None:
         """Fill an empty cache with the first tokens of a beginning, the same for all rows."""
-        for layer, pair in zip(self.layers, beginning, strict=False):
+        for layer, pair in zip(self._all, beginning, strict=False):
             same = [one[None, :, :tokens].expand(rows, -1, -1, -1) for one in pair]
             layer.update(*same)
 
@@ -126,5 +124,9 @@ class Rows(Cache):
         """Return the bytes that a token of one row takes."""
         return sum(s.shape[1] * s.shape[3] * s.element_size() for layer in self._used() for s in layer.stores)
 
+    @property
+    def _all(self) -> list[_Layer]:
+        return cast("list[_Layer]", self.layers)
+
     def _used(self) -> list[_Layer]:
-        return [layer for layer in self.layers if layer.stores]
+        return [layer for layer in self._all if layer.stores]

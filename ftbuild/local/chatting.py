@@ -47,7 +47,8 @@ class Chatting:
             text: str = self.loaded.tokenizer.apply_chat_template(
                 turns, tools=self._tools.shown or None, tokenize=False, add_generation_prompt=True
             )
-        except Exception as error:  # noqa: BLE001 - a template may refuse a conversation in any way
+        except Exception as error:
+            # A template may refuse a conversation in any way.
             message = f"The model's chat template does not take these messages: {error}".splitlines()[0]
             raise ProtocolError(400, message, param="messages") from error
         return text

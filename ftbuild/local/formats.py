@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ftbuild.local.library import Loaded
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-_WRITTEN = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+_WRITTEN: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 
 def grammar_for(request: ChatRequest, loaded: Loaded) -> str | None:

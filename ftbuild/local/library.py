@@ -30,7 +30,7 @@ class Base:
     def __init__(self, where: str, model: Any, tokenizer: Any) -> None:
         self.where, self.model, self.tokenizer = where, model, tokenizer
         self.hooks = Hooks(model)
-        self.size = sum({p.data_ptr(): p.numel() * p.element_size() for p in model.parameters()}.values())
+        self.size: int = sum({p.data_ptr(): p.numel() * p.element_size() for p in model.parameters()}.values())
 
     @cached_property
     def device(self) -> torch.device:
@@ -46,7 +46,8 @@ class Base:
     @cached_property
     def words(self) -> int:
         """How many tokens the model knows."""
-        return int(self.model.get_output_embeddings().weight.shape[0])
+        words: int = self.model.get_output_embeddings().weight.shape[0]
+        return words
 
     @cached_property
     def ends(self) -> frozenset[int]:
@@ -107,8 +108,9 @@ class Library:
     @property
     def size(self) -> int:
         """The bytes of all weights in memory."""
-        bases = {id(one.base): one.base.size for one in self._loaded.values()}
-        return sum(bases.values()) + sum(one.adapter.size for one in self._loaded.values() if one.adapter)
+        bases: dict[int, int] = {id(one.base): one.base.size for one in self._loaded.values()}
+        adapters = [one.adapter.size for one in self._loaded.values() if one.adapter]
+        return sum(bases.values()) + sum(adapters)
 
     @property
     def names(self) -> list[str]:

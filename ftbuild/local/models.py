@@ -34,6 +34,14 @@ def bundled_file() -> Path | None:
     return next((f for folder in folders or () for f in sorted(Path(folder).glob("*.gguf"))), None)
 
 
+def local(name: str) -> Path:
+    """Return the file or directory that a model's name stands for on this machine; UnknownModel if there is none."""
+    file = bundled_file() if name.casefold() == BUNDLED else Path(name).expanduser()
+    if file is None or not ((file.is_file() and file.suffix == ".gguf") or (file / "config.json").is_file()):
+        raise UnknownModel(f"there is no model {name!r} on this machine")
+    return file
+
+
 def weights_folder(name: str, cache: Path) -> str:
     """Return what transformers can load for a model's name: a directory, or an id of the hub.
 

@@ -5,6 +5,7 @@ Source: OpenAI's API reference.  Unknown fields are ignored, wrong values are na
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
@@ -19,6 +20,13 @@ class ProtocolError(Exception):
         kinds = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
         kind = kinds.get(status, "server_error" if status >= 500 else "invalid_request_error")  # noqa: PLR2004
         self.envelope = {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def invalid(errors: Sequence[Any], lead: int = 0) -> ProtocolError:
+    """Return the error of a request whose values pydantic refuses, named without the first `lead` parts of its place."""
+    first = errors[0]
+    param = ".".join(str(p) for p in first["loc"][lead:] if p not in ("str", "list[str]", "int"))
+    return ProtocolError(400, f"Invalid value for {param or 'the request'}: {first['msg']}", param=param or None)
 
 
 class JobRequest(BaseModel):

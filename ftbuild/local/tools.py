@@ -1,7 +1,7 @@
 """Functions that a model may call: shown to it by its chat template, its calls read from what it writes.
 
-In: `tools` and `tool_choice`.  Out: tool calls.  Models write calls as `<tool_call>{"name": …, "arguments": …}</tool_call>`, or, where
-a call is required, as that object alone, which the engine then holds them to.
+In: `tools` and `tool_choice`.  Out: tool calls.  Models write calls as `<tool_call>{"name": …, "arguments": …}</tool_call>`;
+where a call is required, as that object alone, which the engine then holds them to.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def routes(hub: Hub) -> APIRouter:
     router, answers = APIRouter(), hub.answers
 
     async def answer(http: Request, request: CompletionRequest | ChatRequest) -> Response:
-        exchange = await prepare(hub, request)
+        exchange = await prepare(hub.state, answers, request)
         if request.stream:
             return StreamingResponse(
                 _events(hub, exchange), media_type="text/event-stream", headers={"cache-control": "no-cache"}
