@@ -92,4 +92,4 @@ def answered(file: Path) -> Iterator[dict[str, Any]]:
 def append(file: Path, answer: Mapping[str, Any]) -> None:
     """Add an answer to a file, in one write."""
     with file.open("ab", buffering=0) as end:
-        end.write(json.dumps(answer, ensure_ascii=False).encode() + b"\n")
+        end.write(json.dumps(answer).encode() + b"\n")

@@ -99,31 +99,32 @@ def choose(logits: torch.Tensor, samplers: Sequence[Sampler]) -> list[Scored]:
     if not all(s.plain for s in samplers):
         adjusted = torch.stack([one if s.plain else s.adjust(one) for one, s in zip(logits, samplers, strict=True)])
     tokens = adjusted.argmax(-1).tolist()
-    random = [n for n, s in enumerate(samplers) if s.settings.temperature > 0]
-    if random:
-        for n, token in zip(random, _sample(adjusted[random], [samplers[n] for n in random]), strict=True):
-            tokens[n] = token
+    for cut in (False, True):  # apart, so that a seed gives the same whoever else is there
+        random = [n for n, s in enumerate(samplers) if s.settings.temperature > 0 and (s.settings.top_p < 1) is cut]
+        if random:
+            for n, token in zip(random, _sample(adjusted[random], [samplers[n] for n in random], cut=cut), strict=True):
+                tokens[n] = token
     scored = [score(logits[n], token, samplers[n].settings.logprobs) for n, token in enumerate(tokens)]
     for sampler, token in zip(samplers, tokens, strict=True):
         sampler.take(token)
     return scored
 
 
-def _sample(logits: torch.Tensor, samplers: Sequence[Sampler]) -> list[int]:
-    """Draw a token for each row out of the likeliest that together have a share of `top_p`."""
+def _sample(logits: torch.Tensor, samplers: Sequence[Sampler], *, cut: bool) -> list[int]:
+    """Draw a token for each row; with `cut`, out of the likeliest that together have a share of `top_p`."""
     import torch
 
     temperatures = torch.tensor([max(s.settings.temperature, 1e-4) for s in samplers])
     shares = torch.softmax(logits / temperatures[:, None], -1).double()
-    places = None
-    top_p = torch.tensor([s.settings.top_p for s in samplers], dtype=torch.float64)
-    if bool((top_p < 1).any()):
+    if cut:
+        top_p = torch.tensor([[s.settings.top_p] for s in samplers], dtype=torch.float64)
         shares, places = shares.sort(dim=-1, descending=True)
-        shares[(shares.cumsum(-1) - shares) > top_p[:, None]] = 0  # the likeliest one always stays
+        shares[(shares.cumsum(-1) - shares) >= top_p.clamp(min=1e-9)] = 0  # the likeliest one always stays
     sums = shares.cumsum(-1)
     draws = torch.tensor([[s.draw()] for s in samplers], dtype=torch.float64)
     found = torch.searchsorted(sums, draws * sums[:, -1:], right=True).clamp(max=sums.shape[-1] - 1)
-    return (places.gather(-1, found) if places is not None else found)[:, 0].tolist()
+    tokens: list[int] = (places.gather(-1, found) if cut else found)[:, 0].tolist()
+    return tokens
 
 
 def score(logits: torch.Tensor, token: int, top: int | None) -> Scored:

@@ -76,7 +76,7 @@ async def _events(hub: Hub, exchange: Exchange) -> AsyncIterator[str]:
 
 
 def _event(data: dict[str, Any]) -> str:
-    return f"data: {json.dumps(data, ensure_ascii=False, separators=(',', ':'))}\n\n"
+    return f"data: {json.dumps(data, separators=(',', ':'))}\n\n"
 
 
 async def _hung_up(http: Request) -> None:
