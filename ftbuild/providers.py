@@ -58,12 +58,12 @@ def forget_model(state: Path, model: str) -> None:
 
 
 def serve(
-    state: Path, listening: socket.socket, key: str, welcome: Callable[[str], None], *, threads: int, models: int, log: str
+    state: Path, listening: socket.socket, key: str, welcome: Callable[[str], None], *, threads: int, memory: int, log: str
 ) -> NoReturn:
     """Become the embedded provider's server, on a socket that listens.  `welcome` is told the bundled model, and says hello."""
     from ftbuild.local.launch import become
 
-    become(state, listening, key, welcome, threads=threads, models=models, log=log)
+    become(state, listening, key, welcome, threads=threads, memory=memory, log=log)
 
 
 @PROVIDERS("openai")

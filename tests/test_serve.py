@@ -91,7 +91,7 @@ def test_a_busy_port_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: P
     [
         ("port=http", "port (command line): a whole number from 0 to 65535"),
         ("port=70000", "port (command line): a whole number from 0 to 65535"),
-        ("models=0", "models (command line): a whole number from 1"),
+        ("memory=much", "memory (command line): a whole number from 0"),
         ("log=all", "log (command line): 'all' is not one of requests, bodies, none"),
         ("hots=::1", "hots (command line): serve does not know this"),
         ("host=no.such.host.invalid", "host (command line): 'no.such.host.invalid' is not an address"),

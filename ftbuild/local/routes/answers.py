@@ -1,99 +1,85 @@
-"""`/v1/completions` and `/v1/chat/completions`."""
+"""`/v1/completions` and `/v1/chat/completions`, whole or as a stream of server-sent events; who hangs up stops the work."""
 
 from __future__ import annotations
 
-import time
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
 
-from ftbuild.local import models
-from ftbuild.local.engine import Made, Wanted
+from ftbuild.local.asking import ChatRequest, CompletionRequest
+from ftbuild.local.exchange import Exchange
+from ftbuild.local.exchanges import prepare
 from ftbuild.local.hub import Hub
-from ftbuild.local.protocol import ChatRequest, CompletionRequest, ProtocolError, Sampling
-from ftbuild.local.state import new_id
+from ftbuild.local.protocol import ProtocolError
+
+_GONE = 499  # nobody reads it
 
 
 def routes(hub: Hub) -> APIRouter:
     """Return the routes of this module."""
-    router, state, answers = APIRouter(), hub.state, hub.answers
+    router, answers = APIRouter(), hub.answers
 
-    async def loaded(name: str) -> models.Loaded:
-        folder = state.tuned_folder(name)
-        try:
-            return await answers.load(name, folder)
-        except (models.UnknownModel, OSError) as error:
-            text = str(error).splitlines()[0]
-            raise ProtocolError(
-                404, f"The model {name!r} does not exist: {text}", param="model", code="model_not_found"
-            ) from error
-
-    def wanted(request: Sampling, tokens: list[int], most: int, model: models.Loaded) -> list[Wanted]:
+    async def answer(http: Request, request: CompletionRequest | ChatRequest) -> Response:
+        exchange = await prepare(hub.state, answers, request)
         if request.stream:
-            raise ProtocolError(400, "stream is not supported by this server", param="stream", code="unsupported_parameter")
-        room = model.model.config.max_position_embeddings - len(tokens)
-        if room < 1 or not tokens:
-            message = f"The prompt has {len(tokens)} tokens; this model takes 1 to {model.model.config.max_position_embeddings}"
-            raise ProtocolError(400, message, param="prompt", code="context_length_exceeded")
-        temperature = 1.0 if request.temperature is None else request.temperature
-        return [
-            Wanted(
-                tuple(tokens), min(most, room), temperature, request.top_p or 1.0, request.stops(),
-                None if request.seed is None else request.seed + n,
+            return StreamingResponse(
+                _events(hub, exchange), media_type="text/event-stream", headers={"cache-control": "no-cache"}
             )
-            for n in range(request.n or 1)
-        ]  # fmt: skip
-
-    def usage(prompts: list[list[int]], made: list[Made]) -> dict[str, int]:
-        given, told = sum(map(len, prompts)), sum(len(m.tokens) for m in made)
-        return {"prompt_tokens": given, "completion_tokens": told, "total_tokens": given + told}
+        work = asyncio.ensure_future(answers.complete(exchange.loaded, exchange.wanted))
+        gone = asyncio.ensure_future(_hung_up(http))
+        try:
+            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                return Response(status_code=_GONE)
+            return JSONResponse(exchange.whole(work.result()))
+        finally:
+            for task in (work, gone):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    await task
 
     @router.post("/v1/completions")
-    async def completions(request: CompletionRequest) -> dict[str, Any]:
+    async def completions(http: Request, request: CompletionRequest) -> Response:
         """Continue one prompt or several."""
-        model = await loaded(request.model)
-        given = request.prompt if isinstance(request.prompt, list) else [request.prompt]
-        if given and isinstance(given[0], int):
-            given = [given]
-        prompts = [p if isinstance(p, list) else model.tokenizer(p, add_special_tokens=False)["input_ids"] for p in given]
-        most = request.max_tokens or 16
-        asked = [w for tokens in prompts for w in wanted(request, tokens, most, model)]
-        made = await answers.complete(request.model, asked)
-        choices = [{"index": n, "text": m.text, "finish_reason": m.finish, "logprobs": None} for n, m in enumerate(made)]
-        return {
-            "id": new_id("cmpl"),
-            "object": "text_completion",
-            "created": int(time.time()),
-            "model": request.model,
-            "choices": choices,
-            "usage": usage(prompts, made),
-        }
+        return await answer(http, request)
 
     @router.post("/v1/chat/completions")
-    async def chat(request: ChatRequest) -> dict[str, Any]:
+    async def chat(http: Request, request: ChatRequest) -> Response:
         """Answer a conversation."""
-        model = await loaded(request.model)
-        turns = [{"role": m.role, "content": m.text()} for m in request.messages]
-        text = model.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        tokens = model.tokenizer(text, add_special_tokens=False)["input_ids"]
-        most = request.max_completion_tokens or request.max_tokens or 1024
-        made = await answers.complete(request.model, wanted(request, tokens, most, model))
-        choices = [
-            {
-                "index": n,
-                "message": {"role": "assistant", "content": m.text, "refusal": None},
-                "finish_reason": m.finish,
-                "logprobs": None,
-            }
-            for n, m in enumerate(made)
-        ]
-        return {
-            "id": new_id("chatcmpl"),
-            "object": "chat.completion",
-            "created": int(time.time()),
-            "model": request.model,
-            "choices": choices,
-            "usage": usage([tokens], made),
-        }
+        return await answer(http, request)
+
+    @router.post("/v1/embeddings")
+    async def embeddings() -> Response:
+        """Say that there are none."""
+        message = "Embeddings are not available here: the models of this server write text."
+        raise ProtocolError(404, message, code="unsupported_endpoint")
 
     return router
+
+
+async def _events(hub: Hub, exchange: Exchange) -> AsyncIterator[str]:
+    """Yield a response's chunks as server-sent events; an error that comes too late for a status is one of them."""
+    pieces = hub.answers.ask(exchange.loaded, exchange.wanted)
+    async with contextlib.aclosing(pieces):
+        try:
+            async for chunk in exchange.chunks(pieces):
+                yield _event(chunk)
+        except Exception as error:  # noqa: BLE001 - whatever it is, who reads must hear of it
+            yield _event(ProtocolError(500, f"{type(error).__name__}: {error}").envelope)
+            return
+        yield "data: [DONE]\n\n"
+
+
+def _event(data: dict[str, Any]) -> str:
+    return f"data: {json.dumps(data, separators=(',', ':'))}\n\n"
+
+
+async def _hung_up(http: Request) -> None:
+    """Return when the client is gone."""
+    while (await http.receive())["type"] != "http.disconnect":
+        pass
