@@ -134,9 +134,6 @@ def execute(
     options = options or Options()
     with Services(store, console, options) as services:
         execution = Execution(recipe, store, last or Last(), options, console, services, pinned)
-        if pinned:
-            for planned in plan.steps:
-                pinned.check(planned)  # before anything runs
         for planned in plan.steps:
             try:
                 execution.take(planned)
