@@ -7,6 +7,7 @@ what a stage produces (where things lie, how many requests run at once, the name
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -46,6 +47,11 @@ class Provider:
     teacher_size: str = aside("capable")
     prices: Prices = field(default_factory=Prices, metadata={"identity": False})
     extras: bool = False
+
+    @property
+    def holds_a_secret(self) -> bool:
+        """Whether the address tells more than where somebody is; addresses are part of keys, records and lock files."""
+        return re.search(r"(?i)//[^/?#]*@|[?&][^=&]*(key|token|secret|password)[^=&]*=.", self.base_url or "") is not None
 
 
 @dataclass(frozen=True)
@@ -221,3 +227,7 @@ class Recipe:
             )
         if not self.source:
             yield Problem("source", "the recipe names no source")
+        who = {"trainer.provider": self.trainer.provider, "teacher.provider": self.teacher.provider, "provider": self.provider}
+        for key in {provider.base_url: key for key, provider in who.items() if provider.holds_a_secret}.values():
+            hint = "name an environment variable with the key in api_key_env"
+            yield Problem(f"{key}.base_url", f"the address holds a password or a key, which would be written down; {hint}")
