@@ -661,6 +661,22 @@ def test_asking_nothing_gives_no_document(ftbuild: Ftbuild) -> None:
 
 
 @pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("train.epochs=0", "train.epochs: expected 1 or more, got 0"),
+        ("train.batch_size=-1", "train.batch_size: expected 1 or more, got -1"),
+        ("curate.hold_out=-1", "curate.hold_out: expected 0 or more, got -1"),
+        ("teacher.attempts=0", "teacher.attempts: expected 1 or more, got 0"),
+        ("train.learning_rate=-0.1", "train.learning_rate: expected 0 or more, got -0.1"),
+        ("train.learning_rate=nan", "train.learning_rate: expected 0 or more, got nan"),
+    ],
+)
+def test_a_number_that_cannot_be_is_refused_before_any_work(ftbuild: Ftbuild, word: str, said: str) -> None:
+    ran = ftbuild("plan", "+recipe=words", word)
+    assert (ran.code, ran.errors) == (2, [f"command line: {said}"])
+
+
+@pytest.mark.parametrize(
     "url", ["http://me:SECRET@localhost/v1", "https://SECRET@localhost:8000/v1", "http://localhost/v1?api-key=SECRET"]
 )
 def test_an_address_with_a_secret_is_refused_and_not_repeated(ftbuild: Ftbuild, home: Path, url: str) -> None:
