@@ -146,9 +146,10 @@ def described_recipes() -> list[tuple[str, str, str]]:
     """Return name, file and first comment of every recipe; the user's come before ours of the same name."""
     found: dict[str, tuple[str, str, str]] = {}
     for folder in paths.conf_folders():
-        for file in sorted((folder / "recipe").glob("*.yaml")):
+        for file in sorted((folder / "recipe").rglob("*.yaml")):
+            name = file.relative_to(folder / "recipe").with_suffix("").as_posix()
             lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
             comments = [line.lstrip("# ") for line in lines if line.startswith("#") and "@package" not in line]
             shown = "shipped" if shipped(file) else paths.shown(file)
-            found.setdefault(file.stem, (file.stem, shown, comments[0] if comments else ""))
+            found.setdefault(name, (name, shown, comments[0] if comments else ""))
     return sorted(found.values())
