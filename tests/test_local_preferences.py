@@ -129,7 +129,8 @@ def test_tools_are_told_in_words_where_the_template_knows_none(tokenizer: Any) -
 def test_tools_are_given_to_a_template_that_knows_them(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     template = (
         "{% if tools %}TOOLS {{ tools | length }}\n{% endif %}{% for m in messages %}{{ m.role }}: {{ m.content }}"
-        "{% for c in m.tool_calls or [] %}CALL {{ c.function.name }} {{ c.function.arguments.place }}{% endfor %}{{ '\\n' }}{% endfor %}"
+        "{% for c in m.tool_calls or [] %}CALL {{ c.function.name }} {{ c.function.arguments.place }}{% endfor %}"
+        "{{ '\\n' }}{% endfor %}"
         "{% if add_generation_prompt %}assistant: {% endif %}"
     )
     monkeypatch.setattr(tokenizer, "chat_template", template)

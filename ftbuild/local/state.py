@@ -310,6 +310,12 @@ class State:
                 (new_id("ftevent"), job, int(time.time()), level, type_, message, json.dumps(data or {})),
             )
 
+    def last_step(self, job: str) -> int:
+        """Return the last step of which there is an event."""
+        query = "select max(json_extract(data, '$.step')) from events where job = ? and type = 'metrics'"
+        with self._lock:
+            return int(self._db.execute(query, (job,)).fetchone()[0] or 0)
+
     def events(self, job: str, *, after: str | None = None, limit: int = -1) -> list[dict[str, Any]]:
         """Return a job's events, the newest first, those after the event `after`; UnknownCursor if that is none of them."""
         known = "select number from events where id = ? and job = ?"
