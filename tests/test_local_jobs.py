@@ -215,6 +215,10 @@ def test_what_is_cancelled_leaves_no_weights(client: openai.OpenAI, server: Serv
 
 
 def test_an_adapter_is_merged_when_that_is_asked_for(client: openai.OpenAI, server: Served, tiny_model: Path) -> None:
+    import torch
+    from peft import AutoPeftModelForCausalLM
+    from transformers import AutoModelForCausalLM
+
     lora: dict[str, Any] = {"n_epochs": 4, "batch_size": 6, "method": "lora", "lora_rank": 4, "learning_rate": 1e-2}
     job = ended(client, create(client, tiny_model, **lora, merge=True).id)
     assert (job.status, job.error) == ("succeeded", None)
@@ -222,6 +226,13 @@ def test_an_adapter_is_merged_when_that_is_asked_for(client: openai.OpenAI, serv
         folder = server.state / "jobs" / job.id / name
         assert (folder / "model.safetensors").is_file()
         assert not (folder / "adapter_config.json").exists()
+    other = ended(client, create(client, tiny_model, **lora).id)
+    merged = AutoModelForCausalLM.from_pretrained(str(server.state / "jobs" / job.id / "model"))
+    adapted = AutoPeftModelForCausalLM.from_pretrained(str(server.state / "jobs" / other.id / "model"))
+    prompt = {"input_ids": torch.tensor([[80, 81, 82]])}
+    with torch.inference_mode():
+        one, two = merged.float()(**prompt).logits, adapted.float()(**prompt).logits
+    assert torch.allclose(one, two, atol=0.1)  # merged weights have 16 bits
 
 
 def test_an_adapter_on_a_tuned_model_holds_all_there_is(client: openai.OpenAI, server: Served, tiny_model: Path) -> None:
