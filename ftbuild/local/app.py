@@ -32,6 +32,8 @@ def create_app(folder: Path, api_key: str, *, recover: bool = False, most_models
     With `recover`, it goes on at once with the jobs that servers before it left unfinished, instead of when they are asked for.
     """
     state = State(folder)
+    if recover:
+        state.tidy()
     answers = Answers(models.Library(folder / "models", most_models))
     queue = Queue(state)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _OFTEN = 300.0  # seconds between two checkpoints to go on from
 _SHARE = 30  # times what the last one took to write, which is more where weights are many and the disk is slow
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class CannotSave(Exception):
@@ -120,10 +120,10 @@ def saving(path: Path, aside: Path | None = None) -> Iterator[None]:
 def _reason(error: Exception) -> str:
     """Return what a disk had to say, if it was the disk; safetensors passes its words on in an error of its own."""
     if isinstance(error, OSError):
-        return "the disk is full" if error.errno in _FULL else str(error.strerror)
+        return "the disk is full" if error.errno in FULL else str(error.strerror)
     text = str(error)
     if type(error).__name__ == "SafetensorError" and "I/O error" in text:
-        return "the disk is full" if any(f"os error {number}" in text for number in _FULL) else text
+        return "the disk is full" if any(f"os error {number}" in text for number in FULL) else text
     return ""
 
 
