@@ -25,6 +25,7 @@ from typing import Any
 from ftbuild.local.chronicle import Chronicle
 from ftbuild.local.devices import command
 from ftbuild.local.launch import ENVIRONMENT
+from ftbuild.local.saving import said
 from ftbuild.local.state import FINAL, State
 from ftbuild.store import read_json
 
@@ -123,7 +124,7 @@ class Queue:
                 try:
                     await self._run(id_)
                 except Exception as error:  # noqa: BLE001 - whatever it is, the job ends with it and the next one begins
-                    await self._settle(id_, f"{type(error).__name__}: {error}")
+                    await self._settle(id_, said(error))
                 self._running = None
 
     async def _run(self, id_: str) -> None:

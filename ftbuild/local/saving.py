@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _OFTEN = 300.0  # seconds between two checkpoints to go on from
 _SHARE = 30  # times what the last one took to write, which is more where weights are many and the disk is slow
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class CannotSave(Exception):
@@ -120,11 +120,18 @@ def saving(path: Path, aside: Path | None = None) -> Iterator[None]:
 def _reason(error: Exception) -> str:
     """Return what a disk had to say, if it was the disk; safetensors passes its words on in an error of its own."""
     if isinstance(error, OSError):
-        return "the disk is full" if error.errno in FULL else str(error.strerror)
+        return "the disk is full" if error.errno in _FULL else str(error.strerror)
     text = str(error)
     if type(error).__name__ == "SafetensorError" and "I/O error" in text:
-        return "the disk is full" if any(f"os error {number}" in text for number in FULL) else text
+        return "the disk is full" if any(f"os error {number}" in text for number in _FULL) else text
     return ""
+
+
+def said(error: Exception) -> str:
+    """Return an error that nobody foresaw in one line."""
+    if getattr(error, "errno", 0) in _FULL or "disk is full" in str(error):  # SQLite's words
+        return "the disk of the server is full"
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def save_model(model: Any, tokenizer: Any, path: Path, *, merge: bool = False, last: bool = True) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 
 from ftbuild.local.devices import place
 from ftbuild.local.preferences import Pair, Preferences
-from ftbuild.local.saving import CannotSave, Clock, Keeping, Metrics, save_model
+from ftbuild.local.saving import CannotSave, Clock, Keeping, Metrics, said, save_model
 from ftbuild.local.training import Hyperparameters, Run, tokenised, with_adapter
 from ftbuild.store import read_json, write_json
 
@@ -39,7 +39,7 @@ def main() -> int:
     except CannotSave as error:
         _say({"type": "failed", "message": str(error), "code": "storage_error"}, stop)
     except Exception as error:  # noqa: BLE001 - the last word of a process; the server tells it to the user
-        _say({"type": "failed", "message": f"{type(error).__name__}: {error}".splitlines()[0]}, stop)
+        _say({"type": "failed", "message": said(error)}, stop)
     return 1
 
 
