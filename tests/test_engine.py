@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-torch = pytest.importorskip("torch")
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")  # peft asks for it
+import torch
 
 from ftbuild.local import library as libraries
 from ftbuild.local.engine import Batch, Row, Wanted, complete
@@ -17,9 +15,17 @@ from ftbuild.local.library import Library, Loaded
 from ftbuild.local.sampling import Sampling
 from ftbuild.local.writing import Writing
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")  # peft asks for it
 GREEDY = Sampling(temperature=0)
 SHARED = "The quick brown fox jumps over the lazy dog, and then "
-PROMPTS = ["hello", "a", "what is this thing over here? " * 4, SHARED + "sleeps", SHARED + "runs far away from here", SHARED + "x"]
+PROMPTS = [
+    "hello",
+    "a",
+    "what is this thing over here? " * 4,
+    SHARED + "sleeps",
+    SHARED + "runs far away from here",
+    SHARED + "x",
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -116,7 +122,9 @@ def test_what_was_read_before_is_not_read_again(loaded: Loaded) -> None:
         assert (row.cached >= len(SHARED)) == (place > 0)
 
 
-def test_adapters_share_their_base_and_one_batch(models: Library, loaded: Loaded, adapters: list[Path], tiny_model: Path) -> None:
+def test_adapters_share_their_base_and_one_batch(
+    models: Library, loaded: Loaded, adapters: list[Path], tiny_model: Path
+) -> None:
     import peft
     from transformers import AutoModelForCausalLM
 
@@ -187,7 +195,7 @@ def test_a_row_is_sampled_as_it_wants_beside_others(loaded: Loaded) -> None:
     assert len({tuple(tokens) for tokens in alone}) == 4
 
 
-def test_samples_follow_the_models_shares(loaded: Loaded) -> None:
+def test_samples_follow_the_models_shares() -> None:
     from ftbuild.local.sampling import Sampler, choose
 
     logits = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]])).repeat(4000, 1)
