@@ -35,7 +35,7 @@ def refused(error: Any) -> tuple[int, str | None, str | None]:
 
 def text_of(client: openai.OpenAI, model: object, prompt: Any = "hello", **given: Any) -> str:
     """Return what a model says, by default greedily and 20 tokens of it."""
-    return complete(client, model, prompt, **given).choices[0].text
+    return str(complete(client, model, prompt, **given).choices[0].text)
 
 
 def complete(client: openai.OpenAI, model: object, prompt: Any = "hello", **given: Any) -> Any:

@@ -76,7 +76,21 @@ def wanted(loaded: Loaded, prompt: str, count: int = 24, **given: Any) -> Wanted
 def test_a_padded_batch_says_what_each_prompt_alone_would(loaded: Loaded) -> None:
     rows = complete(loaded, [wanted(loaded, p) for p in PROMPTS])
     assert [row.tokens for row in rows] == [plain(loaded.model, loaded, p) for p in PROMPTS]
-    assert all(row.cached > 40 for row in rows[3:])
+
+
+def test_what_prompts_share_is_read_once(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    prompts = [f"In the beginning there was a word. {n}" for n in "abcdefgh"]
+    read, forward = [0], Batch._forward
+
+    def counting(batch: Batch, tokens: Any, *given: Any, **more: Any) -> Any:
+        read[0] += tokens.numel()
+        return forward(batch, tokens, *given, **more)
+
+    monkeypatch.setattr(Batch, "_forward", counting)
+    rows = complete(loaded, [wanted(loaded, p, 1) for p in prompts])
+    assert read[0] == len(prompts[0]) - 1 + len(prompts)
+    assert [row.cached for row in rows] == [0] * 8
+    assert complete(loaded, [wanted(loaded, prompts[0], 1)])[0].cached == len(prompts[0]) - 1
 
 
 def test_rows_join_while_others_are_at_it_and_leave_when_they_end(loaded: Loaded) -> None:
@@ -112,14 +126,14 @@ def test_padding_that_nobody_needs_is_taken_away(loaded: Loaded) -> None:
 
 
 def test_what_was_read_before_is_not_read_again(loaded: Loaded) -> None:
-    batch = Batch(loaded)
-    for place, prompt in enumerate([SHARED + "one", SHARED + "two", SHARED + "one and more"]):
+    batch, begin = Batch(loaded), "Once upon a time there was a king. "
+    for place, prompt in enumerate([begin + "one", begin + "two", begin + "one and more"]):
         row = Row(loaded, wanted(loaded, prompt))
         batch.admit([row])
         while batch.rows:
             batch.step()
         assert row.tokens == plain(loaded.model, loaded, prompt)
-        assert (row.cached >= len(SHARED)) == (place > 0)
+        assert (row.cached >= len(begin)) == (place > 0)
 
 
 def test_adapters_share_their_base_and_one_batch(

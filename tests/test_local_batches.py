@@ -15,7 +15,7 @@ from ftbuild.local.batchfile import answered, append, parse
 from ftbuild.local.launch import Server, running
 from tests.asking import connect, refused, until
 
-COMPLETIONS = "/v1/completions"
+COMPLETIONS: Any = "/v1/completions"
 
 
 @pytest.fixture(scope="module")

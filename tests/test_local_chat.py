@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import openai
 import pytest
 
@@ -59,7 +59,8 @@ def test_roles_and_parts(answering: openai.OpenAI, tiny_model: Path) -> None:
 
 
 def test_both_names_of_the_longest_answer(answering: openai.OpenAI, tiny_model: Path) -> None:
-    for given in ({"max_tokens": 3}, {"max_completion_tokens": 3}):
+    for name in ("max_tokens", "max_completion_tokens"):
+        given: Any = {name: 3}
         done = chat(answering, tiny_model, logit_bias={"70": 100}, **given)
         assert (done.usage.completion_tokens, done.choices[0].finish_reason) == (3, "length")
 
