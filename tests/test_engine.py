@@ -231,6 +231,12 @@ def test_penalties_and_biases() -> None:
     assert told == [[0, 1, 0, 1], [0, 1, 0, 0], [2, 2, 2, 2], [1, 1, 1, 1]]
 
 
+def test_the_bytes_of_tokens_are_those_that_the_grammars_know(loaded: Loaded) -> None:
+    known = [loaded.base.grammars.decode_bytes([token]) for token in range(loaded.base.words)]
+    assert [b for b in loaded.base.bytes_of if b != b"\xff"] == [b for b in known if b]  # which no text holds
+    assert b"".join(loaded.base.bytes_of[t] for t in loaded.encode("é\n日 <|im_end|>")).decode() == "é\n日 <|im_end|>"
+
+
 @pytest.mark.parametrize(
     ("tokens", "stops", "shown"),
     [

@@ -68,6 +68,7 @@ class Answers:
     async def start(self) -> None:
         """Begin to take requests."""
         self._scheduler.start()
+        self._loader.submit(_warm_up)
 
     async def close(self) -> None:
         """Stop taking requests."""
@@ -101,6 +102,12 @@ class Answers:
         """Return the rows of all completions, ended."""
         done = {piece.index: piece.row async for piece in self.ask(loaded, wanted, background=background) if piece.finish}
         return [done[n] for n in range(len(wanted))]
+
+
+def _warm_up() -> None:
+    """Import what the first model needs, which takes longer than loading it."""
+    import torch  # noqa: F401
+    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM  # noqa: F401
 
 
 def _teller(asked: _Asked, index: int) -> Callable[[Row], None]:

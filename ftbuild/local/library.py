@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ftbuild.local.adapters import Adapter, Hooks, read_adapter
 from ftbuild.local.models import UnknownModel, fast_dtype, read, weights_folder
 from ftbuild.local.prefixes import Prefixes
+from ftbuild.local.writing import token_bytes
 from ftbuild.store import read_json
 
 if TYPE_CHECKING:
@@ -68,9 +69,9 @@ class Base:
     @cached_property
     def bytes_of(self) -> list[bytes]:
         """The bytes of every token; joined, they are a text in UTF-8."""
-        known = len(self.tokenizer)
-        told = [self.grammars.decode_bytes([token]) for token in range(min(known, self.words))]
-        return told + [b""] * (self.words - len(told))
+        return token_bytes(self.tokenizer, self.words) or [
+            self.grammars.decode_bytes([token]) if token < len(self.tokenizer) else b"" for token in range(self.words)
+        ]
 
 
 @dataclass(frozen=True)
