@@ -59,7 +59,8 @@ def test_a_killed_trainer_goes_on_from_its_checkpoint_once(tmp_path: Path, tiny_
 
 @pytest.mark.parametrize("when", ["queued", "loading", "running", "saved", "pausing"])
 def test_a_killed_server_goes_on_with_all_its_jobs(tmp_path: Path, tiny_model: Path, when: str) -> None:
-    given = {"n_epochs": 30, "batch_size": 6, "checkpoints": 0} | ({"save_steps": 5} if when == "saved" else {})
+    given: dict[str, Any] = {"n_epochs": 30, "batch_size": 6, "checkpoints": 0}
+    given |= {"save_steps": 5} if when == "saved" else {}
     with served(tmp_path, "log=none") as server, server.client() as client:
         job = create(client, tiny_model, **given)
         other = create(client, tiny_model, n_epochs=1)

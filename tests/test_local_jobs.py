@@ -227,8 +227,8 @@ def test_an_adapter_is_merged_when_that_is_asked_for(client: openai.OpenAI, serv
         assert (folder / "model.safetensors").is_file()
         assert not (folder / "adapter_config.json").exists()
     other = ended(client, create(client, tiny_model, **lora).id)
-    merged = AutoModelForCausalLM.from_pretrained(str(server.state / "jobs" / job.id / "model"))
-    adapted = AutoPeftModelForCausalLM.from_pretrained(str(server.state / "jobs" / other.id / "model"))
+    merged: Any = AutoModelForCausalLM.from_pretrained(str(server.state / "jobs" / job.id / "model"))
+    adapted: Any = AutoPeftModelForCausalLM.from_pretrained(str(server.state / "jobs" / other.id / "model"))
     prompt = {"input_ids": torch.tensor([[80, 81, 82]])}
     with torch.inference_mode():
         one, two = merged.float()(**prompt).logits, adapted.float()(**prompt).logits
