@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import openai
 import pytest
@@ -129,7 +129,7 @@ def larger(tiny_model: Path, folder: Path) -> Path:
 
     config = AutoConfig.from_pretrained(str(tiny_model))
     config.hidden_size, config.intermediate_size, config.head_dim = 256, 512, 64
-    AutoModelForCausalLM.from_config(config).save_pretrained(str(folder))
+    cast("Any", AutoModelForCausalLM).from_config(config).save_pretrained(str(folder))
     AutoTokenizer.from_pretrained(str(tiny_model)).save_pretrained(str(folder))
     return folder
 
