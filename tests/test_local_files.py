@@ -13,7 +13,7 @@ from typing import Any
 import openai
 import pytest
 
-from tests.serving import ROWS, Served, lines, refused, served
+from tests.serving import ROWS, Served, lines, refused, served, until
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +128,7 @@ def test_a_large_file_is_never_whole_in_memory(client: openai.OpenAI, server: Se
         return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) // 1024
 
     client.files.create(file=("rows.jsonl", lines(ROWS)), purpose="fine-tune")
+    until(lambda: memory() == (time.sleep(2), memory())[1], "the end of what a server imports at its leisure")
     before = memory()
     made = client.files.create(file=("rows.jsonl", io.BytesIO(row * 20_000)), purpose="fine-tune")
     assert made.bytes == 20_000 * len(row)
