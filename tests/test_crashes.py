@@ -53,8 +53,7 @@ def test_a_killed_trainer_goes_on_from_its_checkpoint_once(tmp_path: Path, tiny_
         assert job.status == "failed"
         assert job.error is not None
         assert job.error.message == "the training process ended with code -9: killed"
-        assert not (folder / "checkpoint").exists()
-        assert not trainers(job.id)
+        until(lambda: not (folder / "checkpoint").exists() and not trainers(job.id), "tidiness", 30)
 
 
 @pytest.mark.parametrize("when", ["queued", "loading", "running", "saved", "pausing"])
@@ -150,7 +149,7 @@ def test_a_full_disk_fails_the_job_in_one_line(tmp_path: Path, tiny_model: Path)
         assert any(m.startswith("step-2 could not be saved: the disk is full") for m in told)
         folder = server.state / "jobs" / job.id
         names = {"job.json", "rows.jsonl", "metrics.jsonl", "lock", "done.json", "checkpoints"}
-        assert {p.name for p in folder.iterdir()} <= names
+        until(lambda: {p.name for p in folder.iterdir()} <= names, "tidiness", 30)
         assert client.fine_tuning.jobs.checkpoints.list(job.id).data == []
 
 
