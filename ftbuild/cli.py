@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -202,20 +202,14 @@ def _store(overrides: Sequence[str]) -> Path:
 
 
 def _sweep(arguments: Arguments, overrides: Sequence[str], console: Console) -> int:
-    """Run a sweep: many builds, and then what became of them; any other verb is simply done many times."""
-    import tempfile
-
-    from ftbuild import composing, config, sweep
-    from ftbuild.verbs import verb
+    """Run a sweep: many builds, and then what became of them."""
+    from ftbuild import composing, sweep
     from ftbuild.verbs.build import build_job, show_sweep
-
-    def once(composed: Composed) -> Any:
-        return verb(arguments.verb)(config.build_from(composed), arguments, console)[1]
+    from ftbuild.words import none
 
     if arguments.verb != "build":
-        with tempfile.TemporaryDirectory(prefix="ftbuild-sweep-") as aside:  # for the multirun.yaml that Hydra writes
-            composing.run_hydra(once, [*arguments.flags, *overrides, f"hydra.sweep.dir={aside}"])
-        return 0
+        return _each(arguments, overrides, console)
+    none(arguments.words)
     name = sweep.named([o for o in overrides if not o.lstrip("+").startswith("hydra")])
     builds = next((o.partition("=")[2] for o in reversed(overrides) if o.lstrip("+").startswith("builds=")), "builds")
     folder = sweep.folder_of(Path(builds), name)
@@ -229,4 +223,25 @@ def _sweep(arguments: Arguments, overrides: Sequence[str], console: Console) -> 
     return show_sweep(folder, name, console)
 
 
-Verb = Callable[..., Any]
+def _each(arguments: Arguments, overrides: Sequence[str], console: Console) -> int:
+    """Do another verb than build for every job of a sweep; with --json, what they print is one list."""
+    import tempfile
+
+    from ftbuild import composing, config
+    from ftbuild.verbs import verb
+
+    failed = False
+
+    def once(composed: Composed) -> Any:
+        nonlocal failed
+        console.heading(f"job {composed.number}", " ".join(o.lstrip("+") for o in composed.overrides))
+        try:
+            return verb(arguments.verb)(config.build_from(composed), arguments, console)[1]
+        except FtbuildError as error:
+            console.error(error.message, error.hint)
+            failed = True
+            raise
+
+    with tempfile.TemporaryDirectory(prefix="ftbuild-sweep-") as aside, console.gathering():  # Hydra writes multirun.yaml
+        composing.run_hydra(once, [*arguments.flags, *overrides, f"hydra.sweep.dir={aside}"])
+    return int(failed)

@@ -43,7 +43,8 @@ def find(word: str, settings: Mapping[str, str]) -> Manifest:
             if str(told.get("id", "")).startswith(word):
                 return {**told, "origin": (None, store)}
     known = sorted({f.parent.relative_to(builds).as_posix() for f in builds.glob(f"**/{MANIFEST}")})
-    raise ConfigError(f"there is no build {word!r} in {builds}; {nearest(word, known)}")
+    there = nearest(word, known) if known else "nothing was built here yet"
+    raise ConfigError(f"there is no build {word!r} in {builds}; {there}")
 
 
 def _alone(store: Store, name: str) -> Iterator[Manifest]:
@@ -53,11 +54,10 @@ def _alone(store: Store, name: str) -> Iterator[Manifest]:
 
 def differences(a: Manifest, b: Manifest) -> dict[str, Any]:
     """Return in what two builds differ: `facts`, `config` (key, old, new), `pairs` added and removed, `answers`."""
-    configs = [_config(m) for m in (a, b)]
     pairs = [{(p["prompt"], p["completion"]): p for p in _records(m, "pairs.jsonl")} for m in (a, b)]
     return {
         "facts": {name: [_fact(m, name) for m in (a, b)] for name in _FACTS},
-        "config": [list(change) for change in changes(*configs)],
+        "config": [list(change) for change in changes(_config(a), _config(b))],
         "pairs": {
             "added": [_short(p) for key, p in pairs[1].items() if key not in pairs[0]],
             "removed": [_short(p) for key, p in pairs[0].items() if key not in pairs[1]],

@@ -11,7 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Console:
 
     as_json: bool = False
     quiet: bool = False
-    _started: float = field(default_factory=time.monotonic)
+    _gathered: list[Any] | None = None
 
     def result(self, text: str = "") -> None:
         """Print a line of the result."""
@@ -55,7 +55,22 @@ class Console:
 
     def json(self, value: Any) -> None:
         """Print the one JSON document of a run with `--json`."""
+        if self._gathered is not None:
+            self._gathered.append(value)
+            return
         self._flush_print(json.dumps(value, ensure_ascii=False, indent=1), sys.stdout)
+
+    @contextlib.contextmanager
+    def gathering(self) -> Iterator[None]:
+        """Make one document, a list, of all that are printed meanwhile."""
+        gathered: list[Any] = []
+        self._gathered = gathered
+        try:
+            yield
+        finally:
+            self._gathered = None
+        if self.as_json:
+            self.json(gathered)
 
     def note(self, text: str) -> None:
         """Say something on the side."""

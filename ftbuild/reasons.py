@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from ftbuild.digest import ORDER
+
 if TYPE_CHECKING:
     from ftbuild.stage import Stage
 
@@ -65,35 +67,43 @@ def reasons(
     found = []
     if before.get("version", 1) != stage.version:
         found.append(Reason(Why.VERSION, "", str(before.get("version", 1)), str(stage.version)))
-    found += [Reason(Why.CONFIG, *change) for change in changes(before.get("config"), config)]
-    for name, old, new in changes(before.get("depends"), depends):
+    found += [Reason(Why.CONFIG, *change) for change in changes(before.get("config") or {}, config)]
+    moved = any(".provider." in reason.name for reason in found)  # and with it who answers
+    for name, old, new in changes(before.get("depends") or {}, depends):
+        if name == "provider" and moved:
+            continue
         digests = len(old) > 40 or len(new) > 40  # noqa: PLR2004 - a digest says nothing to a person
         found.append(Reason(Why.FILE, name, *(("", "") if digests else (old, new))))
-    found += [Reason(Why.INPUT, name) for name, _, _ in changes(before.get("inputs"), inputs)]
+    found += [Reason(Why.INPUT, name) for name, _, _ in changes(before.get("inputs") or {}, inputs)]
     return tuple(found)
 
 
-def changes(old: Any, new: Any) -> Iterator[tuple[str, str, str]]:
-    """Yield the dotted keys in which two pieces of plain data differ, with both values as short texts."""
-    before, after = dict(_flat(old)), dict(_flat(new))
-    for key in sorted(before.keys() | after.keys()):
-        one, other = before.get(key, _NOTHING), after.get(key, _NOTHING)
-        told_below = {} in (one, other) and any(k.startswith(f"{key}.") for k in (*before, *after))
-        if one != other and not told_below:
-            yield key, _shown(one), _shown(other)
+def changes(old: Any, new: Any, at: str = "") -> Iterator[tuple[str, str, str]]:
+    """Yield the dotted keys in which two pieces of plain data differ, with both values as short texts.
+
+    What is there on one side alone is one difference, whatever it holds; so is another order of the same entries.
+    """
+    if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
+        if _plain(old) != _plain(new):
+            yield at, _shown(old), _shown(new)
+        return
+    same = old.keys() - {ORDER} == new.keys() - {ORDER}
+    for key in sorted(old.keys() | new.keys()):
+        if key != ORDER:
+            yield from changes(old.get(key, _NOTHING), new.get(key, _NOTHING), f"{at}.{key}" if at else str(key))
+        elif same and old.get(ORDER) != new.get(ORDER):
+            yield f"the order of {at}", ", ".join(old.get(ORDER, ())), ", ".join(new.get(ORDER, ()))
 
 
-def _flat(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping) and value:
-        for key, inner in value.items():
-            yield from _flat(inner, f"{at}.{key}" if at else str(key))
-    elif value is not None or at:
-        yield at, list(value) if isinstance(value, tuple) else value
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _shown(value: Any) -> str:
     if value is _NOTHING:
         return "–"
+    if isinstance(value, Mapping) and value:
+        return "{…}"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     text = json.dumps(text, ensure_ascii=False)[1:-1] if isinstance(value, str) else text
     return text if len(text) <= 60 else text[:57] + "…"  # noqa: PLR2004

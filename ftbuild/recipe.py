@@ -7,6 +7,7 @@ what a stage produces (where things lie, how many requests run at once, the name
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -17,7 +18,11 @@ from ftbuild.paths import find_file, find_prompt
 from ftbuild.prices import Prices
 from ftbuild.registries import FILTERS, GRADERS, KINDS, PARSERS, PROVIDERS, RULES, SOURCES
 from ftbuild.registry import Use
-from ftbuild.schema import Problem
+from ftbuild.schema import AtLeast, Problem
+
+Count = Annotated[int, AtLeast(1)]
+Whole = Annotated[int, AtLeast(0)]
+Amount = Annotated[float, AtLeast(0)]
 
 _SOURCES_OF_PAIRS = ("pairs", "function")
 
@@ -39,13 +44,18 @@ class Provider:
     kind: Annotated[str, PROVIDERS] = "openai"
     base_url: str | None = None
     api_key_env: str | None = aside(None)
-    concurrency: int = aside(8)
-    timeout: float = aside(120.0)
-    retries: int = aside(4)
+    concurrency: Annotated[int, AtLeast(1)] = aside(8)
+    timeout: Annotated[float, AtLeast(0)] = aside(120.0)
+    retries: Annotated[int, AtLeast(0)] = aside(4)
     models: Mapping[str, str] = field(default_factory=dict, metadata={"identity": False})
     teacher_size: str = aside("capable")
     prices: Prices = field(default_factory=Prices, metadata={"identity": False})
     extras: bool = False
+
+    @property
+    def holds_a_secret(self) -> bool:
+        """Whether the address tells more than where somebody is; addresses are part of keys, records and lock files."""
+        return re.search(r"(?i)//[^/?#]*@|[?&][^=&]*(key|token|secret|password)[^=&]*=.", self.base_url or "") is not None
 
 
 @dataclass(frozen=True)
@@ -55,7 +65,7 @@ class Teacher:
     provider: Provider
     model: str
     size: Literal["capable", "small"] = "capable"
-    attempts: int = 3
+    attempts: Count = 3
 
 
 @dataclass(frozen=True)
@@ -64,7 +74,7 @@ class Trainer:
 
     provider: Provider
     base_model: str
-    poll_seconds: float = aside(1.0)
+    poll_seconds: Annotated[float, AtLeast(0)] = aside(1.0)
 
 
 @dataclass(frozen=True)
@@ -97,13 +107,13 @@ class Template:
     unit: Literal["section", "paragraph", "sentence"] = "section"
     endpoint: Literal["chat", "completion"] = "chat"
     parse: Annotated[str, PARSERS] = "pairs"
-    pairs: int = 20
+    pairs: Count = 20
     vary: Mapping[str, tuple[Any, ...]] = in_order()
     system: str = ""
-    samples: int = 1
-    temperature: float = 0.7
+    samples: Count = 1
+    temperature: Amount = 0.7
     top_p: float = 1.0
-    max_tokens: int = 4000
+    max_tokens: Count = 4000
     stop: tuple[str, ...] = ()
     seed: int = 7
 
@@ -137,11 +147,11 @@ class Train:
 
     suffix: str = ""
     method: Literal["full", "lora"] = "full"
-    epochs: int = 3
-    batch_size: int | None = None
-    learning_rate: float | None = None
-    learning_rate_multiplier: float | None = None
-    lora_rank: int = 32
+    epochs: Count = 3
+    batch_size: Count | None = None
+    learning_rate: Amount | None = None
+    learning_rate_multiplier: Amount | None = None
+    lora_rank: Count = 32
     seed: int = 7
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -161,7 +171,7 @@ class Curate:
     """Filters by name, run in order over all pairs, and how many pairs are held out to test with."""
 
     filters: Mapping[str, Annotated[Use[Any], FILTERS]] = in_order()
-    hold_out: int = 0
+    hold_out: Whole = 0
 
 
 @dataclass(frozen=True)
@@ -173,7 +183,7 @@ class Evaluate:
 
     probes: Mapping[str, Probe] = in_order()
     held_out: Annotated[Use[Any], GRADERS] | None = None
-    max_tokens: int = 64
+    max_tokens: Count = 64
 
 
 @dataclass(frozen=True)
@@ -221,3 +231,7 @@ class Recipe:
             )
         if not self.source:
             yield Problem("source", "the recipe names no source")
+        who = {"trainer.provider": self.trainer.provider, "teacher.provider": self.teacher.provider, "provider": self.provider}
+        for key in {provider.base_url: key for key, provider in who.items() if provider.holds_a_secret}.values():
+            hint = "name an environment variable with the key in api_key_env"
+            yield Problem(f"{key}.base_url", f"the address holds a password or a key, which would be written down; {hint}")

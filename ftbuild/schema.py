@@ -2,8 +2,8 @@
 
 In: what OmegaConf composed, as dicts, lists and scalars.  Out: an instance of a dataclass such as `ftbuild.recipe.Recipe`,
 or a list of `Problem`.  The types in the dataclasses' annotations are the whole schema; `Annotated[Use[...], REGISTRY]`
-stands for "a registered function by name, with its parameters beside it".  Files and line numbers are not known here: they
-are looked up by `ftbuild.config`, and only once something is wrong.
+stands for "a registered function by name, with its parameters beside it", `AtLeast` for the smallest number allowed.  Files
+and line numbers are not known here: they are looked up by `ftbuild.config`, and only once something is wrong.
 """
 
 from __future__ import annotations
@@ -30,6 +30,13 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.key}: {self.message}" if self.key else self.message
+
+
+@dataclass(frozen=True)
+class AtLeast:
+    """The smallest number that may stand somewhere: `Annotated[int, AtLeast(1)]`."""
+
+    number: float
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -65,7 +72,7 @@ def _convert(kind: Any, value: Any, at: str, problems: list[Problem]) -> Any:
         inner, *extras = get_args(kind)
         registry = next((e for e in extras if isinstance(e, Registry)), None)
         if registry is None:
-            return _convert(inner, value, at, problems)
+            return _bounded(_convert(inner, value, at, problems), extras, at, problems)
         return _name(registry, value, at, problems) if inner is str else _use(registry, value, at, problems)
     if origin in (Union, types.UnionType):
         return _union(kind, value, at, problems)
@@ -78,6 +85,14 @@ def _convert(kind: Any, value: Any, at: str, problems: list[Problem]) -> Any:
     if is_dataclass(kind):
         return _dataclass(cast("type", kind), value, at, problems)
     return _scalar(kind, value, at, problems)
+
+
+def _bounded(value: Any, extras: Iterable[Any], at: str, problems: list[Problem]) -> Any:
+    for bound in (e for e in extras if isinstance(e, AtLeast)):
+        if value is not _INVALID and not value >= bound.number:
+            problems.append(Problem(at, f"expected {bound.number:g} or more, got {value!r}"))
+            return _INVALID
+    return value
 
 
 def _wrong(at: str, value: Any, expected: str, problems: list[Problem]) -> Any:

@@ -5,6 +5,7 @@
     replies/3f/9a…        every answer of a teacher or a judge, by the hash of the request
     jobs/KEY, uploads/…   the provider's job that belongs to a key, and files that it was sent; written before they are needed
     builds/NAME/…         the manifests of finished builds
+    composed/KEY          what a command line was composed into by Hydra
     locks                 whoever is at work on a key holds a byte of this empty file
     tmp/                  work in progress; whatever a killed build left there is of no consequence
     local/                the embedded server's own state

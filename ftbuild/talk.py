@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 
 from ftbuild.asking import Asker
 from ftbuild.services import Services
+from ftbuild.teacher import in_our_words
 
 if TYPE_CHECKING:
     from ftbuild.console import Console
@@ -32,9 +33,9 @@ class Talk:
         self._services.__exit__(kind, error, trace)
 
     def ask(self, question: str) -> str:
-        """Return the model's answer to one question."""
+        """Return the model's answer to one question.  FtbuildError if there is none to be had."""
         asked = self._asker.request(question)
-        with self._console.step("thinking"):
+        with self._console.step("thinking"), in_our_words(self._client):
             if asked.endpoint == "completion":
                 done = self._client.completions.create(**asked.body)
                 return str(done.choices[0].text).strip()

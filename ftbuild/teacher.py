@@ -7,6 +7,7 @@ build, is not sent again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -120,25 +121,11 @@ class Teacher:
             return self._kept(request, usable) or await self._one(client, request, usable)
 
     async def _one(self, client: openai.AsyncOpenAI, request: Request, usable: Callable[[Request, str], bool]) -> Reply:
-        import openai
-
         usage: dict[str, int] = {}
         problem = ""
         for attempt in range(self._attempts):
-            try:
+            with in_our_words(client):
                 text, finish, spent, refusal = await _send(client, _again(request, attempt))
-            except openai.APIConnectionError as error:
-                raise SourceError(
-                    f"{client.base_url}: cannot be reached: {error.__cause__ or error}",
-                    hint="is the server running, and the address right?",
-                ) from error
-            except openai.APIStatusError as error:
-                raise _status_error(client, error) from error
-            except (AttributeError, TypeError, ValueError) as error:
-                raise SourceError(
-                    f"{client.base_url}: what came back is no answer of a model",
-                    hint="is this the address of an API? most end in /v1",
-                ) from error
             usage = {k: usage.get(k, 0) + v for k, v in sorted(spent.items())}  # in the order in which it is read again
             problem = refusal or ("" if text.strip() else "an empty reply")
             if not problem and usable(request, text):
@@ -195,7 +182,28 @@ async def _send(client: openai.AsyncOpenAI, request: Request) -> tuple[str, str,
     return text, str(finish), spent, f"refused: {refusal}" if refusal else ""
 
 
-def _status_error(client: openai.AsyncOpenAI, error: openai.APIStatusError) -> FtbuildError:
+@contextmanager
+def in_our_words(client: openai.OpenAI | openai.AsyncOpenAI) -> Iterator[None]:
+    """Turn whatever goes wrong when a model is asked into a FtbuildError that says who was asked."""
+    import openai
+
+    try:
+        yield
+    except openai.APIConnectionError as error:
+        raise SourceError(
+            f"{client.base_url}: cannot be reached: {error.__cause__ or error}",
+            hint="is the server running, and the address right?",
+        ) from error
+    except openai.APIStatusError as error:
+        raise _status_error(client, error) from error
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
+        raise SourceError(
+            f"{client.base_url}: what came back is no answer of a model",
+            hint="is this the address of an API? most end in /v1",
+        ) from error
+
+
+def _status_error(client: openai.OpenAI | openai.AsyncOpenAI, error: openai.APIStatusError) -> FtbuildError:
     where = f"{client.base_url}: HTTP {error.status_code}: {_message(error)}"
     if error.status_code in (401, 403):
         return ConfigError(where, hint="is the key in the environment variable the right one for this provider?")

@@ -31,7 +31,7 @@ LEAVES = {
     "versions": (),
     "options": (),
     "prices": (),
-    "reasons": (),
+    "reasons": ("digest",),
     "locks": ("errors",),
     "graders": ("errors", "registries"),
     "parsers": ("errors", "registries"),

@@ -225,6 +225,22 @@ def test_a_plan_of_a_sweep_leaves_nothing_behind(ftbuild: Ftbuild, home: Path) -
     ran = ftbuild("plan", "-m", "+recipe=words", "train.epochs=2,4")
     assert ran.code == 0
     assert ran.out.count("structure") == 2
+    assert re.findall("^job .*", ran.err, re.MULTILINE) == [
+        f"job {n}      recipe=words train.epochs={2 + 2 * n}" for n in (0, 1)
+    ]
+    assert everything(home) == before
+
+
+def test_a_plan_of_a_sweep_is_one_document_and_tells_what_failed(ftbuild: Ftbuild) -> None:
+    ran = ftbuild("plan", "-m", "+recipe=words", "train.epochs=2,x,3", "--json")
+    assert (ran.code, ran.errors) == (1, ["command line: train.epochs: expected a whole number, got 'x'"])
+    assert [[step["stage"] for step in steps] for steps in json.loads(ran.out)] == [STAGES, STAGES]
+
+
+def test_a_verb_in_the_wrong_place_builds_no_sweep(ftbuild: Ftbuild, home: Path) -> None:
+    before = everything(home)
+    ran = ftbuild("-m", "plan", "+recipe=words", "train.epochs=2,4")
+    assert (ran.code, ran.errors) == (2, ["'plan' is neither an override nor a verb"])
     assert everything(home) == before
 
 
@@ -637,6 +653,39 @@ def test_what_was_done_before_an_error_is_kept(ftbuild: Ftbuild) -> None:
     assert [name for name, verdict in steps.items() if verdict == "restore"] == done
     again = ftbuild("+recipe=words", "provider=openai")
     assert [line.split()[0] for line in again.err.splitlines() if line.startswith(tuple(STAGES))] == ["baseline"]
+
+
+def test_asking_nothing_gives_no_document(ftbuild: Ftbuild) -> None:
+    ran = ftbuild("ask", "+recipe=words", "--json")
+    assert (ran.code, ran.out, ran.errors) == (2, "", ["--json needs a question"])
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("train.epochs=0", "train.epochs: expected 1 or more, got 0"),
+        ("train.batch_size=-1", "train.batch_size: expected 1 or more, got -1"),
+        ("curate.hold_out=-1", "curate.hold_out: expected 0 or more, got -1"),
+        ("teacher.attempts=0", "teacher.attempts: expected 1 or more, got 0"),
+        ("train.learning_rate=-0.1", "train.learning_rate: expected 0 or more, got -0.1"),
+        ("train.learning_rate=nan", "train.learning_rate: expected 0 or more, got nan"),
+    ],
+)
+def test_a_number_that_cannot_be_is_refused_before_any_work(ftbuild: Ftbuild, word: str, said: str) -> None:
+    ran = ftbuild("plan", "+recipe=words", word)
+    assert (ran.code, ran.errors) == (2, [f"command line: {said}"])
+
+
+@pytest.mark.parametrize(
+    "url", ["http://me:SECRET@localhost/v1", "https://SECRET@localhost:8000/v1", "http://localhost/v1?api-key=SECRET"]
+)
+def test_an_address_with_a_secret_is_refused_and_not_repeated(ftbuild: Ftbuild, home: Path, url: str) -> None:
+    before = everything(home)
+    ran = ftbuild("plan", "+recipe=words", f"provider.base_url='{url}'")
+    assert (ran.code, len(ran.errors)) == (2, 1)
+    assert "provider.base_url: the address holds a password or a key" in ran.errors[0]
+    assert "SECRET" not in ran.out + ran.err
+    assert everything(home) == before
 
 
 def test_asking_before_building_says_what_to_do(ftbuild: Ftbuild, home: Path) -> None:

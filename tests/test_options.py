@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workshop import STAGES, Workshop
+from tests.workshop import KEY, STAGES, Workshop
 
 FRESH = dict.fromkeys(STAGES, "fresh")
 CHANCE = """\
@@ -224,3 +224,12 @@ def test_locked_refuses_other_replies_than_those_it_was_built_from(workshop: Wor
     ran = clone.run("locked=true", "until=generate")
     assert ran.code == 1
     assert "locked=true: fetch made another pairs.jsonl than ftbuild.lock has" in ran.err
+
+
+def test_ask_says_in_a_line_what_the_provider_refuses(workshop: Workshop) -> None:
+    workshop.environment[KEY] = "sk-of-nobody"
+    ran = workshop.run("Who was the first keeper?", verb="ask")
+    assert (ran.code, ran.out) == (2, "")
+    assert [line for line in ran.err.splitlines() if line.startswith("error: ")] != []
+    assert "HTTP 401" in ran.err
+    assert "Traceback" not in ran.err

@@ -22,6 +22,8 @@ def ask(build: Build, arguments: Arguments, console: Console) -> tuple[int, floa
     from ftbuild.store import read_json
     from ftbuild.talk import Talk
 
+    if console.as_json and not arguments.words:
+        raise ConfigError("--json needs a question", hint='ftbuild ask +recipe=NAME "QUESTION" --json')
     action = plan(build.recipe, build.store).done.get("train")
     if action is None:
         raise ConfigError(

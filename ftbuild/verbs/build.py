@@ -30,7 +30,8 @@ def build(build: Build, arguments: Arguments, console: Console) -> tuple[int, fl
       force=[STAGE,…]     run these again; what gives the same as before ends there
       check=rebuild       make everything but the model a second time, and name what differs
       offline=true        ask nobody; what is not in the store is an error
-      locked=true         refuse whatever would change ftbuild.lock (for CI)
+      locked=true         refuse whatever would change ftbuild.lock (for CI); lock=null builds without one
+      lock_timeout=60     how many seconds to wait for another build that is at the same work
       store=DIRECTORY     where everything is kept; several projects may share one
     """
     none(arguments.words)

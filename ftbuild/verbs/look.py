@@ -43,8 +43,8 @@ def show(arguments: Arguments, console: Console) -> int:
 def _facts(told: dict[str, Any]) -> list[tuple[str, str]]:
     git, spent, score = told.get("git"), told["spent"], told.get("score") or {}
     paid = told["paid"]["usd"]
-    usd = "not known" if spent["usd"] is None else f"${spent['usd']:.4f}"
-    usd += f", ${paid:.4f} of it paid by this build" if paid is not None else ""
+    usd = "not known: the provider's option has no price" if spent["usd"] is None else f"${spent['usd']:.4f}"
+    usd += f", ${paid:.4f} of it paid by this build" if None not in (spent["usd"], paid) else ""
     prices = f" (prices of {spent['prices']})" if spent["prices"] else ""
     facts = [
         ("overrides", " ".join(told["overrides"])),
