@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
+import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -153,10 +157,13 @@ def test_who_asks_meanwhile_is_answered_first(client: openai.OpenAI, tiny_model:
     ended(client, batch)
 
 
-def test_a_batch_goes_on_with_the_next_server(tmp_path: Path, tiny_model: Path) -> None:
+def test_a_batch_whose_server_is_killed_goes_on_with_the_next(tmp_path: Path, tiny_model: Path) -> None:
     with running(tmp_path) as server, connect(server) as client:
         batch = create(client, [request(n, tiny_model, max_tokens=60, temperature=0.5) for n in range(150)])
         until(lambda: counts(client.batches.retrieve(batch.id))[1] >= 5, "the fifth answer")
+        with contextlib.closing(sqlite3.connect(tmp_path / "state.db")) as database:
+            owner = database.execute("select owner from batches").fetchone()[0]
+        os.kill(int(owner.split(":")[0]), signal.SIGKILL)
     (file,) = (tmp_path / "batches").glob("*/output.jsonl")
     before = file.read_bytes()
     assert 5 <= before.count(b"\n") < 150

@@ -13,13 +13,15 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ftbuild.local.engine import Batch, Row, Wanted
     from ftbuild.local.library import Base, Library, Loaded
+
+Made = TypeVar("Made")
 
 _GATHER = 0.004  # seconds to wait for more requests before an idle engine begins
 _AT_ONCE = 16  # rows that are read before the others go on
@@ -63,6 +65,7 @@ class Answers:
     def __init__(self, library: Library) -> None:
         self.library = library
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
+        self._clerk = ThreadPoolExecutor(1, thread_name_prefix="clerk")
         self._scheduler = _Scheduler()
 
     async def start(self) -> None:
@@ -73,18 +76,23 @@ class Answers:
     async def close(self) -> None:
         """Stop taking requests."""
         self._scheduler.stop()
-        self._loader.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._loader, self._clerk):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     async def load(self, name: str, folder: Path | None) -> Loaded:
         """Return a loaded model."""
         return await asyncio.get_running_loop().run_in_executor(self._loader, self.library.load, name, folder)
+
+    async def apart(self, do: Callable[[], Made]) -> Made:
+        """Do what may take a while, such as reading a long prompt's tokens, beside the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._clerk, do)
 
     async def ask(self, loaded: Loaded, wanted: Sequence[Wanted], *, background: bool = False) -> AsyncGenerator[Piece, None]:
         """Yield the pieces of all completions as they are made.  Who stops listening stops the work."""
         from ftbuild.local.engine import Row
 
         asked = _Asked(asyncio.get_running_loop(), background=background)
-        asked.rows = [Row(loaded, one, _teller(asked, index)) for index, one in enumerate(wanted)]
+        asked.rows = await self.apart(lambda: [Row(loaded, one, _teller(asked, n)) for n, one in enumerate(wanted)])
         try:
             self._scheduler.add(asked)
             left = len(asked.rows)

@@ -73,7 +73,9 @@ class Row:
 
     def add(self, scored: Scored) -> None:
         """Add a token, and end at an end token, at a stop string, or when there are enough."""
-        if scored.token in self.loaded.base.ends:
+        if self.sampler.lost:
+            self.finish = "length"  # what there is does not keep to the grammar any more
+        elif scored.token in self.loaded.base.ends:
             self.finish = "stop"
         else:
             self.scores.append(scored)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftbuild.local.adapters import Adapter, Hooks, read_adapter
+from ftbuild.local.devices import device
 from ftbuild.local.models import UnknownModel, fast_dtype, read, weights_folder
 from ftbuild.local.prefixes import Prefixes
 from ftbuild.local.writing import token_bytes
@@ -161,7 +162,7 @@ class Library:
             model, tokenizer = read(where, self._cache, fast_dtype())
             model.eval()
             _check(model)
-            known = Base(where, model.to(best_device()), tokenizer)
+            known = Base(where, model.to(device()), tokenizer)
             _ = known.bytes_of
         return known
 
@@ -174,15 +175,6 @@ def _check(model: Any) -> None:
         Rows(model.config)
     except Unsuitable as error:
         raise UnknownModel(str(error)) from error
-
-
-def best_device() -> str:
-    """Return the name of the device to compute on."""
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def memory_bound() -> int | None:
