@@ -214,6 +214,7 @@ def test_what_is_cancelled_leaves_no_weights(client: openai.OpenAI, server: Serv
     assert not (folder / "model").exists()
 
 
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")  # peft's own
 def test_an_adapter_is_merged_when_that_is_asked_for(client: openai.OpenAI, server: Served, tiny_model: Path) -> None:
     import torch
     from peft import AutoPeftModelForCausalLM
