@@ -214,6 +214,7 @@ def test_what_is_cancelled_leaves_no_weights(client: openai.OpenAI, server: Serv
     assert not (folder / "model").exists()
 
 
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")  # peft's own
 def test_an_adapter_is_merged_when_that_is_asked_for(client: openai.OpenAI, server: Served, tiny_model: Path) -> None:
     import torch
     from peft import AutoPeftModelForCausalLM
@@ -243,3 +244,17 @@ def test_an_adapter_on_a_tuned_model_holds_all_there_is(client: openai.OpenAI, s
     (row,) = table(client, second)
     assert float(row["train_loss"]) == pytest.approx(float(table(client, first)[-1]["train_loss"]), abs=0.3)
     assert (server.state / "jobs" / second.id / "model/model.safetensors").is_file()
+
+
+def test_nothing_pickled_is_loaded(client: openai.OpenAI, tmp_path: Path, tiny_model: Path) -> None:
+    import shutil
+
+    import torch
+    from safetensors.torch import load_file
+
+    folder = shutil.copytree(tiny_model, tmp_path / "pickled")
+    torch.save(load_file(str(folder / "model.safetensors")), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    job = ended(client, create(client, folder, n_epochs=1).id)
+    assert job.error is not None
+    assert (job.status, "model.safetensors" in job.error.message) == ("failed", True)

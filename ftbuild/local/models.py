@@ -123,9 +123,12 @@ def read(where: str, cache: Path, dtype: torch.dtype) -> tuple[Any, Any]:
         import peft
 
         base, tokenizer = read(weights_folder(adapter["base_model_name_or_path"], cache), cache, dtype)
+        if not (Path(where) / "adapter_model.safetensors").is_file():
+            raise UnknownModel(f"{where} is an adapter without safetensors")
         return peft.PeftModel.from_pretrained(base, where).merge_and_unload(), tokenizer
     tokenizer = transformers.AutoTokenizer.from_pretrained(where)
-    model = transformers.AutoModelForCausalLM.from_pretrained(where, dtype=dtype, attn_implementation="eager")
+    safe: dict[str, Any] = {"use_safetensors": True}  # and nothing pickled, which may be any program
+    model = transformers.AutoModelForCausalLM.from_pretrained(where, dtype=dtype, attn_implementation="eager", **safe)
     return model, tokenizer
 
 
