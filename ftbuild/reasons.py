@@ -78,7 +78,8 @@ def changes(old: Any, new: Any) -> Iterator[tuple[str, str, str]]:
     before, after = dict(_flat(old)), dict(_flat(new))
     for key in sorted(before.keys() | after.keys()):
         one, other = before.get(key, _NOTHING), after.get(key, _NOTHING)
-        if one != other:
+        told_below = {} in (one, other) and any(k.startswith(f"{key}.") for k in (*before, *after))
+        if one != other and not told_below:
             yield key, _shown(one), _shown(other)
 
 

@@ -129,6 +129,7 @@ def arguments(base_url: str) -> list[str]:
         "provider.retries=2",
         "prompts=article",
         "kinds=none",
+        "~source.questions",
         "train.epochs=2",
         "trainer.poll_seconds=0.01",
     ]

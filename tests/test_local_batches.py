@@ -15,7 +15,7 @@ from ftbuild.local.batchfile import answered, append, parse
 from ftbuild.local.launch import Server, running
 from tests.asking import connect, refused, until
 
-COMPLETIONS = "/v1/completions"
+COMPLETIONS: Any = "/v1/completions"
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +32,9 @@ def client(server: Server) -> Iterator[openai.OpenAI]:
         yield client
 
 
-def request(n: object, model: object, url: str = COMPLETIONS, **body: Any) -> dict[str, Any]:
-    asked = {"model": str(model), "prompt": f"Is {n} a number?", "max_tokens": 4, "temperature": 0} | body
-    return {"custom_id": f"request {n}", "method": "POST", "url": url, "body": asked}
+def request(name: object, model: object, url: str = COMPLETIONS, **body: Any) -> dict[str, Any]:
+    asked = {"model": str(model), "prompt": f"Is {name} a number?", "max_tokens": 4, "temperature": 0} | body
+    return {"custom_id": f"request {name}", "method": "POST", "url": url, "body": asked}
 
 
 def create(client: openai.OpenAI, lines: Sequence[Any], endpoint: Any = COMPLETIONS, **given: Any) -> Batch:
@@ -68,7 +68,12 @@ def test_a_batch_is_answered_line_by_line(client: openai.OpenAI, tiny_model: Pat
     made = create(client, lines, metadata={"for": "a test"})
     assert (made.object, made.endpoint, made.completion_window) == ("batch", COMPLETIONS, "24h")
     batch = ended(client, made)
-    assert (batch.status, counts(batch), batch.error_file_id, batch.metadata) == ("completed", (20, 20, 0), None, {"for": "a test"})
+    assert (batch.status, counts(batch), batch.error_file_id, batch.metadata) == (
+        "completed",
+        (20, 20, 0),
+        None,
+        {"for": "a test"},
+    )
     assert batch.created_at <= (batch.in_progress_at or 0) <= (batch.finalizing_at or 0) <= (batch.completed_at or 0)
     told = answers(client, batch.output_file_id)
     assert sorted(told) == sorted(line["custom_id"] for line in lines)

@@ -117,7 +117,7 @@ class Chatting:
             if piece.finish:
                 yield chunk(piece.index, {}, self._tools.finish(piece.finish, calls))
         if self.request.usage_wanted:
-            yield {**first, "choices": [], "usage": usage(self.prompts, rows.values())}
+            yield {**first, "choices": [], "usage": usage(self.prompts, [rows[n] for n in sorted(rows)])}
 
     def _logprobs(self, row: Row, places: range) -> dict[str, Any] | None:
         if not self.request.logprobs:

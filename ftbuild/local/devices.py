@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -91,10 +92,17 @@ def device() -> torch.device:
 
 def command(module: str, *words: str) -> list[str]:
     """Return the command that starts a module: once, or once for each GPU where there are several."""
-    import torch
-
-    processes = int(os.environ.get(PROCESSES) or torch.cuda.device_count())
+    processes = int(os.environ.get(PROCESSES) or _gpus())
     if processes < 2:  # noqa: PLR2004
         return [sys.executable, "-m", module, *words]
     launcher = ("torch.distributed.run", "--standalone", "--no-python", f"--nproc-per-node={processes}")
     return [sys.executable, "-m", *launcher, sys.executable, "-m", module, *words]
+
+
+def _gpus() -> int:
+    """Return how many GPUs may be used.  PyTorch, which takes its time, is asked only where there can be several."""
+    if len(list(Path("/dev").glob("nvidia[0-9]*"))) < 2 and not Path("/dev/kfd").exists():  # noqa: PLR2004
+        return 0
+    import torch
+
+    return torch.cuda.device_count()
