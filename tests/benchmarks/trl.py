@@ -37,7 +37,7 @@ from ftbuild.local.packing import Batch, Row, Tree, batch, tree
 from ftbuild.local.training import Hyperparameters, Run, tokenised, with_adapter
 from tests.benchmarks.training import rows as shared
 
-PACKAGES = ("trl==1.16.0", "datasets==5.2.0", "pyarrow==26.0.1", "multiprocess==0.70.19", "dill==0.4.1", "xxhash==4.1.0")
+PACKAGES = ("trl==1.16.0", "datasets==5.2.0", "pyarrow==24.0.0", "multiprocess==0.70.19", "dill==0.4.1", "xxhash==4.1.0")
 FLOP = {"full": 6, "lora": 4}
 CPU = torch.device("cpu")
 
@@ -207,17 +207,17 @@ def product(dtype: torch.dtype) -> float:
 
 def train(options: argparse.Namespace, folder: str) -> None:
     """Run both, alternating, and print what is found."""
-    dtype, cache, torch_model = fast_dtype(), Path(folder), torch.float32
+    dtype, cache, exact = fast_dtype(), Path(folder), torch.float32
     where = weights_folder(BUNDLED, cache)
     limits = {kind: product(kind) for kind in (torch.float32, torch.bfloat16)}
-    _, tokenizer = read(where, cache, torch_model)
+    _, tokenizer = read(where, cache, exact)
     rows = shared(options.steps * options.batch)
     if options.rows == "apart":
-        rows = [{**row, "prompt": f"{n} {row['prompt'].partition('\n')[2]}"} for n, row in enumerate(rows)]
+        rows = [{**row, "prompt": f"{n} {row['prompt'].splitlines()[1]}\n"} for n, row in enumerate(rows)]
     learned = [tokenised(row, tokenizer) for row in rows]
     rate = {"full": 1e-4, "lora": 1e-3}[options.method]
     settings = Hyperparameters(epochs=1, batch_size=options.batch, learning_rate=rate, method=options.method)
-    run = ours(Run, read(where, cache, torch_model)[0], learned, settings, dtype)
+    run = ours(Run, read(where, cache, exact)[0], learned, settings, dtype)
     batches = list(run._order())
     tokens = [sum(len(r.tokens) for r in one) for one in batches]
     parameters = sum(p.numel() for n, p in run.model.named_parameters() if "lora" not in n)
@@ -238,8 +238,8 @@ def train(options: argparse.Namespace, folder: str) -> None:
     other = transformers.AutoModelForCausalLM.from_pretrained(where, dtype=torch.float32)
     told(own, told(theirs(other, tokenizer, batches, run, folder, own), 0))
     for name, kind in PARTS.items() if options.parts else ():
-        with_it = iter(ours(Run, read(where, cache, torch_model)[0], learned, settings, dtype))
-        without = iter(ours(kind, read(where, cache, torch_model)[0], learned, settings, dtype))
+        with_it = iter(ours(Run, read(where, cache, exact)[0], learned, settings, dtype))
+        without = iter(ours(kind, read(where, cache, exact)[0], learned, settings, dtype))
         pair = Paced("ftbuild", lambda it=with_it: next(it)), Paced(name, lambda it=without: next(it))  # type: ignore[misc]
         for _ in range(min(4, len(batches))):
             for paced in pair:
