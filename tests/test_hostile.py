@@ -49,7 +49,18 @@ PATHS = (
     "/fine_tuning/jobs/{}/checkpoints", "/fine_tuning/jobs/{}/cancel", "/fine_tuning/jobs/{}/pause", "/fine_tuning/jobs/{}/resume",
     "/models", "/models/{}", "/batches", "/batches/{}", "/batches/{}/cancel",
 )  # fmt: skip
-IDS = ("..%2f..%2fetc%2fpasswd", "%00", "%ff%fe", "a" * 3000, "%F0%9F%98%80", "ft:x:local::1", "' OR 1=1", "-1", "*", "%0d%0aset-cookie:a")
+IDS = (
+    "..%2f..%2fetc%2fpasswd",
+    "%00",
+    "%ff%fe",
+    "a" * 3000,
+    "%F0%9F%98%80",
+    "ft:x:local::1",
+    "' OR 1=1",
+    "-1",
+    "*",
+    "%0d%0aset-cookie:a",
+)
 QUERIES = ("", "limit=0", "limit=-1", "limit=x", "limit=99999999999999999999", "after=%00", "after=no", "order=up", "metadata=1",
            "metadata[a]=%00", "purpose=%ff", "limit=1&limit=2", "&&&=", "after=" + "a" * 5000)  # fmt: skip
 RAW = (
@@ -117,7 +128,11 @@ def requests(seed: int, count: int, model: str) -> Iterator[tuple[str, str, dict
             name = chance.choice(["../../x", "\x00", "a\r\nb: c", "é" * 300, "rows.jsonl"])
             content = chance.choice([b"", os.urandom(200), lines(ROWS[:3])[:-9], b"\xff" * 99, b"[" * 9999, b'{"prompt": 1}'])
             purpose = chance.choice(["fine-tune", "batch", "", "\x00", "x" * 9000])
-            yield "POST", "/files", {"files": {"file": (name, content)}, "data": {"purpose": purpose, "expires_after[seconds]": "x"}}
+            yield (
+                "POST",
+                "/files",
+                {"files": {"file": (name, content)}, "data": {"purpose": purpose, "expires_after[seconds]": "x"}},
+            )
 
 
 @pytest.mark.slow
