@@ -19,7 +19,7 @@ from ftbuild.console import Console, seconds
 from ftbuild.digest import digest_file
 from ftbuild.errors import FtbuildError, Interrupted
 from ftbuild.options import Options
-from ftbuild.plan import Last, Plan, Step, Verdict, inputs_of, step_of
+from ftbuild.plan import Last, Plan, Step, Verdict, inputs_of, plan
 from ftbuild.reasons import Why
 from ftbuild.services import Services
 from ftbuild.stage import STAGES, Stage, Task
@@ -46,7 +46,7 @@ class Execution:
 
     def take(self, planned: Step) -> None:
         """Bring one step of the plan to its end."""
-        step = planned if planned.key else self._again(planned.stage)
+        step = planned if planned.key else self.again(planned.stage)
         if self.pinned:
             self.pinned.check(step)
         if step.verdict is Verdict.RUN:
@@ -55,8 +55,10 @@ class Execution:
             assert step.action is not None
             self.done[step.stage.name] = step.action
 
-    def _again(self, stage: Stage) -> Step:
-        return step_of(stage, self.recipe, self.store, self.done, self.last, self.options)
+    def again(self, stage: Stage) -> Step:
+        """Plan a stage again, now that more is known of what it is given, together with all that is left."""
+        steps = plan(self.recipe, self.store, self.last, self.options, self.done).steps
+        return next(step for step in steps if step.stage is stage)
 
     def _alone(self, step: Step) -> Action:
         """Run a step while nobody else does, or take what somebody else made of it meanwhile."""
@@ -132,9 +134,6 @@ def execute(
     options = options or Options()
     with Services(store, console, options) as services:
         execution = Execution(recipe, store, last or Last(), options, console, services, pinned)
-        if pinned:
-            for planned in plan.steps:
-                pinned.check(planned)  # before anything runs
         for planned in plan.steps:
             try:
                 execution.take(planned)

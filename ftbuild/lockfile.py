@@ -13,12 +13,13 @@ and a change of it shows what changed.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftbuild.errors import ConfigError, FtbuildError
 from ftbuild.paths import shown
+from ftbuild.reasons import Why
 from ftbuild.store import Action, Store, write_text
 
 if TYPE_CHECKING:
@@ -36,14 +37,19 @@ def read(file: Path) -> dict[str, Blocks]:
 
     try:
         recipes = tomllib.loads(file.read_text(encoding="utf-8"))
-        return {name: {stage: dict(told) for stage, told in dict(stages).items()} for name, stages in recipes.items()}
     except FileNotFoundError:
         return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, TypeError, ValueError) as error:
+    except (UnicodeDecodeError, OSError, ValueError) as error:
         raise ConfigError(
             f"{shown(file)}: cannot be read: {str(error).partition(chr(10))[0]}",
             hint="was a merge left unfinished? without the file, a build writes it anew",
         ) from error
+    if not all(isinstance(s, dict) and all(isinstance(told, dict) for told in s.values()) for s in recipes.values()):
+        raise ConfigError(
+            f"{shown(file)}: cannot be read: it holds something else than a block for each stage of each recipe",
+            hint="without the file, a build writes it anew",
+        )
+    return recipes
 
 
 def blocks(done: Mapping[str, Action]) -> Blocks:
@@ -109,6 +115,28 @@ def _quoted(value: str) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
+def _not_again(stage: str) -> ConfigError:
+    return ConfigError(
+        f"locked=true: {stage} would have to run, and would not give the locked result again",
+        hint="share the store that it was built in (store=DIRECTORY), or build without locked=true",
+    )
+
+
+def pinned(file: Path | None, recipe: str, *, locked: bool) -> Pinned | None:
+    """Return what holds a build to its lock file, or None if nothing is to.
+
+    ConfigError for a file that cannot be read, locked or not, so that it is told before anything is paid for.
+    """
+    if locked and file is None:
+        raise ConfigError(
+            "locked=true: this build has no lock file to be held to",
+            hint="lock=null builds without one, and so do the jobs of a sweep",
+        )
+    if file and not locked:
+        read(file)
+    return Pinned(file, recipe) if file and locked else None
+
+
 class Pinned:
     """A lock file that may not change: says no to whatever would change it."""
 
@@ -121,6 +149,17 @@ class Pinned:
                 hint="build it once without locked=true, and commit the file",
             )
 
+    def check_all(self, steps: Sequence[Step], store: Store) -> None:
+        """Refuse a plan before anything runs.  ConfigError says why.
+
+        What a later step will be given may not be known yet; but what cannot be repeated has to be in the store.
+        """
+        for step in steps:
+            self.check(step)
+            name = step.stage.name
+            if not step.stage.reproducible and store.find(name, self._blocks.get(name, {}).get("key", "")) is None:
+                raise _not_again(name)
+
     def check(self, step: Step) -> None:
         """Refuse a step whose key is not the locked one, or that cannot give the locked result.  ConfigError says why."""
         name = step.stage.name
@@ -132,11 +171,9 @@ class Pinned:
                 f"locked=true: {name} is not as {shown(self._file)} has it: {why}",
                 hint="build it without locked=true, and commit the lock file with the recipe",
             )
-        if step.action is None and not step.stage.reproducible:
-            raise ConfigError(
-                f"locked=true: {name} would have to run, and would not give the locked result again",
-                hint="share the store that it was built in (store=DIRECTORY), or build without locked=true",
-            )
+        forced = any(reason.why is Why.FORCED for reason in step.reasons)
+        if not step.stage.reproducible and (step.action is None or forced):
+            raise _not_again(name)
 
     def made(self, action: Action) -> None:
         """Refuse outputs that are not the locked ones.  FtbuildError names the first that differs."""

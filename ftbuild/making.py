@@ -41,14 +41,11 @@ class Made:
 def make(build: Build, console: Console) -> Made:
     """Build a recipe.  Raises FtbuildError for whatever goes wrong; what was finished before is kept."""
     began, ran = datetime.now(UTC), list[str]()
-    if build.lock:
-        lockfile.read(build.lock)  # one that cannot be read ends it here, before anything is paid for
+    pinned = lockfile.pinned(build.lock, build.recipe.name, locked=build.options.locked)
     last = views.last(build.folder)
     planned = plan(build.recipe, build.store, last, build.options)
-    pinned = lockfile.Pinned(build.lock, build.recipe.name) if build.options.locked and build.lock else None
     if pinned:
-        for step in planned.steps:
-            pinned.check(step)
+        pinned.check_all(planned.steps, build.store)
     if planned.fresh and not build.options.check:
         if all(step.verdict is Verdict.FRESH for step in planned.steps):
             return _kept(build, Made(planned, planned.done))

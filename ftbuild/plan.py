@@ -139,30 +139,39 @@ def known(*named: tuple[str, str]) -> None:
         raise ConfigError(*wrong)
 
 
-def plan(recipe: Recipe, store: Store, last: Last | None = None, options: Options | None = None) -> Plan:
-    """Return the plan of a build."""
-    last, options = last or Last(), options or Options()
+def plan(
+    recipe: Recipe,
+    store: Store,
+    last: Last | None = None,
+    options: Options | None = None,
+    finished: Mapping[str, Action] | None = None,
+) -> Plan:
+    """Return the plan of a build, or of what is left of it once the stages whose records are `finished` are done."""
+    last, options, finished = last or Last(), options or Options(), finished or {}
     stages = wanted(options.until)
     known(*(("force", name) for name in options.force))
-    done: dict[str, Action] = {}
+    done = dict(finished)
     steps = []
-    for stage in stages:
+    for stage in (stage for stage in stages if stage.name not in finished):
         step = step_of(stage, recipe, store, done, last, options)
         if step.action is not None and step.verdict is not Verdict.RUN:
             done[stage.name] = step.action
         steps.append(step)
-    return Plan(tuple(_whole(steps, last)))
+    return Plan(tuple(_whole(steps, last, everything=options.check is not None)))
 
 
-def _whole(steps: Iterable[Step], last: Last) -> list[Step]:
-    """Run again what lost an output that somebody needs.  An output that nobody reads may be gone: its digest is enough."""
+def _whole(steps: Iterable[Step], last: Last, *, everything: bool) -> list[Step]:
+    """Run again what lost an output that somebody needs.  An output that nobody reads may be gone: its digest is enough.
+
+    `everything` is read where all of it is to be made a second time, to be compared.
+    """
     read: set[str] = set()
     lost: set[str] = set()
     planned = []
     for step in reversed(list(steps)):
         name = step.stage.name
         shown = {f"{name}/{output}" for output in last.shown.get(name, ()) if _to_show(step, output, last)}
-        gone = [output for output in step.missing if f"{name}/{output}" in read | shown]
+        gone = [output for output in step.missing if everything or f"{name}/{output}" in read | shown]
         if gone and step.verdict is not Verdict.RUN:
             lost.add(name)
             why = tuple(Reason(Why.MISSING, output) for output in gone)

@@ -17,7 +17,7 @@ from ftbuild.console import Console
 from ftbuild.errors import FtbuildError
 from ftbuild.execute import Execution
 from ftbuild.options import Options
-from ftbuild.plan import Last, Plan, Step, Verdict, inputs_of, plan, step_of
+from ftbuild.plan import Last, Plan, Step, Verdict, inputs_of, plan
 from ftbuild.prices import cost, estimated_tokens
 from ftbuild.records import read_jsonl
 from ftbuild.replies import Replies
@@ -73,13 +73,13 @@ def quoted(recipe: Recipe, store: Store, last: Last, options: Options) -> Quoted
         steps, quotes = [], {}
         for before in planned.steps:
             step = before
-            if before.verdict is Verdict.MAYBE:
-                step = step_of(before.stage, recipe, trial, execution.done, last, options)
-            if step.verdict is Verdict.RUN:
+            if not before.key and (again := execution.again(before.stage)).key:
+                step = again
+            if step.verdict is Verdict.RUN and step.key:
                 if (quote := _quote(step, execution, store)) is not None:
                     quotes[step.stage.name] = quote
                 _try(step, execution)
-            elif step.action is not None:
+            elif step.action is not None and step.verdict is not Verdict.RUN:
                 execution.done[step.stage.name] = step.action
             steps.append(step)
     return Quoted(Plan(tuple(steps)), quotes)

@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import openai
 import pytest
@@ -53,13 +53,13 @@ def test_a_killed_trainer_goes_on_from_its_checkpoint_once(tmp_path: Path, tiny_
         assert job.status == "failed"
         assert job.error is not None
         assert job.error.message == "the training process ended with code -9: killed"
-        assert not (folder / "checkpoint").exists()
-        assert not trainers(job.id)
+        until(lambda: not (folder / "checkpoint").exists() and not trainers(job.id), "tidiness", 30)
 
 
 @pytest.mark.parametrize("when", ["queued", "loading", "running", "saved", "pausing"])
 def test_a_killed_server_goes_on_with_all_its_jobs(tmp_path: Path, tiny_model: Path, when: str) -> None:
-    given: dict[str, Any] = {"n_epochs": 30, "batch_size": 6, "checkpoints": 0} | ({"save_steps": 5} if when == "saved" else {})
+    given: dict[str, Any] = {"n_epochs": 30, "batch_size": 6, "checkpoints": 0}
+    given |= {"save_steps": 5} if when == "saved" else {}
     with served(tmp_path, "log=none") as server, server.client() as client:
         job = create(client, tiny_model, **given)
         other = create(client, tiny_model, n_epochs=1)
@@ -84,7 +84,7 @@ def test_a_killed_server_goes_on_with_all_its_jobs(tmp_path: Path, tiny_model: P
         job, other = ended(client, job.id), ended(client, other.id)
         assert (job.status, job.error, other.status) == ("succeeded", None, "succeeded")
         assert [int(r["step"]) for r in table(client, job)] == steps(client, job.id) == list(range(1, 61))
-        assert not trainers(job.id)
+        until(lambda: not trainers(job.id), "the end of the trainer")
         assert server.stop() == 0
 
 
@@ -122,17 +122,24 @@ def test_a_job_whose_files_are_gone_fails(tmp_path: Path, tiny_model: Path) -> N
         assert (job.status, job.error.message) == ("failed", "the job's files are gone")
 
 
+def larger(tiny_model: Path, folder: Path) -> Path:
+    """Write a model of some megabytes."""
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    config = AutoConfig.from_pretrained(str(tiny_model))
+    config.hidden_size, config.intermediate_size, config.head_dim = 256, 512, 64
+    cast("Any", AutoModelForCausalLM).from_config(config).save_pretrained(str(folder))
+    AutoTokenizer.from_pretrained(str(tiny_model)).save_pretrained(str(folder))
+    return folder
+
+
 def test_a_full_disk_fails_the_job_in_one_line(tmp_path: Path, tiny_model: Path) -> None:
-    small = ["prlimit", f"--fsize={64 * 1024}"]  # what is larger cannot be written, as on a full disk
-    with served(tmp_path, "log=none") as server, server.client() as client:
-        file = client.files.create(file=("rows.jsonl", lines(ROWS)), purpose="fine-tune").id
-        assert server.stop() == 0
-    with sqlite3.connect(server.state / "state.db") as db:
-        db.execute("pragma wal_checkpoint(truncate)")
-    db.close()
+    small = ["prlimit", f"--fsize={2**20}"]  # what is larger cannot be written, as on a full disk
+    model = larger(tiny_model, tmp_path / "larger")
     with served(tmp_path, "log=none", prefix=small) as server, server.client() as client:
         given: Any = {"n_epochs": 2, "batch_size": 6, "save_steps": 1}
-        job = client.fine_tuning.jobs.create(model=str(tiny_model), training_file=file, hyperparameters=given)
+        file = client.files.create(file=("rows.jsonl", lines(ROWS)), purpose="fine-tune").id
+        job = client.fine_tuning.jobs.create(model=str(model), training_file=file, hyperparameters=given)
         job = ended(client, job.id)
         assert job.error is not None
         assert (job.status, job.error.code) == ("failed", "storage_error")
@@ -142,7 +149,7 @@ def test_a_full_disk_fails_the_job_in_one_line(tmp_path: Path, tiny_model: Path)
         assert any(m.startswith("step-2 could not be saved: the disk is full") for m in told)
         folder = server.state / "jobs" / job.id
         names = {"job.json", "rows.jsonl", "metrics.jsonl", "lock", "done.json", "checkpoints"}
-        assert {p.name for p in folder.iterdir()} <= names
+        until(lambda: {p.name for p in folder.iterdir()} <= names, "tidiness", 30)
         assert client.fine_tuning.jobs.checkpoints.list(job.id).data == []
 
 
@@ -167,7 +174,7 @@ def test_several_processes_train_as_one(tmp_path: Path, tiny_model: Path) -> Non
             assert (job.status, job.error) == ("succeeded", None)
             return [float(r["train_loss"]) for r in table(client, job)]
 
-    assert losses(tmp_path / "a", FTBUILD_TRAINERS="2") == pytest.approx(losses(tmp_path / "b"), abs=2e-3)
+    assert losses(tmp_path / "a", FTBUILD_TRAINERS="2") == pytest.approx(losses(tmp_path / "b"), rel=0.02)
 
 
 def test_a_cancelled_pair_of_processes_is_gone(tmp_path: Path, tiny_model: Path) -> None:

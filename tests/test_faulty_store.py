@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -169,3 +170,29 @@ def test_results_that_cannot_be_written_are_told_in_a_line_and_what_was_made_is_
 def test_a_lock_file_that_cannot_be_written_is_told_in_a_line(workshop: Workshop) -> None:
     (workshop.folder / "file").write_bytes(b"in the way")
     told_in_a_line(workshop.run("lock=file/ftbuild.lock", "train.epochs=3"), 2, "file/ftbuild.lock: cannot be read")
+
+
+@pytest.mark.parametrize("words", [(), ("check=rebuild",)])
+def test_when_all_objects_are_gone_one_build_makes_again_what_is_needed(workshop: Workshop, words: tuple[str, ...]) -> None:
+    pairs = workshop.read("pairs.jsonl")
+    shutil.rmtree(workshop.store / "objects")
+    (workshop.folder / "builds/lighthouse/pairs.jsonl").unlink()
+    (workshop.folder / "builds/lighthouse/report.html").unlink()
+    assert set(workshop.plan(*words).values()) <= {"run", "run only if its input changes"}
+    ran = workshop.run(*words, "--json").ran
+    assert ran == [s for s in STAGES if s != "curate"]  # which keeps all pairs: its output is that of generate
+    assert workshop.read("pairs.jsonl") == pairs
+    assert workshop.asked() == []
+    assert workshop.created == 0
+
+
+def test_when_all_objects_are_gone_and_all_results_are_there_nothing_is_missed(workshop: Workshop) -> None:
+    shutil.rmtree(workshop.store / "objects")
+    assert workshop.build() == []
+
+
+def test_what_a_changed_input_brings_to_light_as_gone_is_made_again(workshop: Workshop) -> None:
+    (objects(workshop, "structure")["sections.jsonl"]).unlink()
+    workshop.edit("texts/article.wikitext", "a comment of the editors", "another comment")
+    workshop.edit("prompts/facts.j2", "Write", "Please write")
+    assert workshop.build("until=format") == ["fetch", "clean", "structure", "generate", "curate", "format"]

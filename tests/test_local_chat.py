@@ -23,7 +23,8 @@ PERSON = {
     "required": ["name", "age", "kind", "tags"],
     "additionalProperties": False,
 }
-TOOL = {"type": "function", "function": {"name": "look_up", "parameters": PERSON}}
+YES = {"type": "object", "properties": {"yes": {"type": "boolean"}}, "required": ["yes"], "additionalProperties": False}
+TOOL = {"type": "function", "function": {"name": "look_up", "parameters": YES}}
 OTHER = {"type": "function", "function": {"name": "wait"}}
 
 
@@ -52,7 +53,8 @@ def test_roles_and_parts(answering: openai.OpenAI, tiny_model: Path) -> None:
     ]  # fmt: skip
     told = chat(answering, tiny_model, messages=turns).choices[0].message.content
     laid = (
-        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n<|im_end|>\n"
+        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n"
+        '<tool_call>\n{"name": "wait", "arguments": {}}\n</tool_call><|im_end|>\n'
         "<|im_start|>tool\ndone<|im_end|>\n<|im_start|>assistant\n"
     )
     assert told == complete(answering, tiny_model, laid).choices[0].text
@@ -109,7 +111,7 @@ def test_any_json_object(answering: openai.OpenAI, tiny_model: Path) -> None:
 
 
 def test_a_function_is_called_where_one_must_be(answering: openai.OpenAI, tiny_model: Path) -> None:
-    given: Any = {"tools": [TOOL, OTHER], "temperature": 1, "seed": 1, "max_tokens": 400}
+    given: Any = {"tools": [TOOL, OTHER], "temperature": 1, "seed": 1, "max_tokens": 100}
     named: Any = {"type": "function", "function": {"name": "look_up"}}
     choice = chat(answering, tiny_model, **given, tool_choice=named).choices[0]
     (call,) = choice.message.tool_calls
@@ -119,7 +121,7 @@ def test_a_function_is_called_where_one_must_be(answering: openai.OpenAI, tiny_m
         "function",
         "look_up",
     )
-    jsonschema.validate(json.loads(call.function.arguments), PERSON)
+    jsonschema.validate(json.loads(call.function.arguments), YES)
     only: Any = given | {"tools": [TOOL], "tool_choice": "required"}
     choice = chat(answering, tiny_model, **only).choices[0]
     assert (choice.finish_reason, choice.message.tool_calls[0].function.name) == ("tool_calls", "look_up")

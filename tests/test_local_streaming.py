@@ -120,6 +120,24 @@ def test_who_hangs_up_stops_the_work(answering: openai.OpenAI, tiny_model: Path,
     assert busy(answering, tiny_model) < 10
 
 
+def test_one_who_asks_for_much_does_not_keep_others_waiting(answering: openai.OpenAI, tiny_model: Path) -> None:
+    async def ask() -> list[str]:
+        client = openai.AsyncOpenAI(base_url=answering.base_url, api_key=answering.api_key, timeout=PATIENCE)
+        ended: list[str] = []
+
+        async def one(name: str, prompts: int, delay: float) -> None:
+            await asyncio.sleep(delay)
+            given: dict[str, Any] = {"max_tokens": 20, "logit_bias": {"70": 100}, "temperature": 0}
+            await client.completions.create(model=str(tiny_model), prompt=[name] * prompts, **given)
+            ended.append(name)
+
+        async with client:
+            await asyncio.gather(one("much", 600, 0), one("little", 1, 0.5), one("a little", 2, 0.7))
+        return ended
+
+    assert asyncio.run(ask())[-1] == "much"
+
+
 def test_short_answers_do_not_wait_for_long_ones(answering: openai.OpenAI, tiny_model: Path) -> None:
     async def ask() -> list[str]:
         client = openai.AsyncOpenAI(base_url=answering.base_url, api_key=answering.api_key, timeout=PATIENCE)

@@ -130,10 +130,11 @@ def test_other_epochs_change_what_was_trained_alone(workshop: Workshop) -> None:
     assert names == {"key", "model", '"out events.jsonl"', '"out model.json"'}
 
 
-def test_a_merge_that_was_left_unfinished_is_named_before_anything_runs(workshop: Workshop) -> None:
+@pytest.mark.parametrize("verb", ["build", "plan"])
+def test_a_merge_that_was_left_unfinished_is_named_before_anything_runs(workshop: Workshop, verb: str) -> None:
     workshop.write("ftbuild.lock", "<<<<<<< HEAD\n" + lock(workshop))
     before = workshop.files()
-    ran = workshop.run("train.epochs=3")
+    ran = workshop.run("train.epochs=3", verb=verb)
     assert ran.code == 2
     assert re.search(r"error: ftbuild\.lock: cannot be read", ran.err)
     assert "Traceback" not in ran.err

@@ -178,6 +178,21 @@ def test_locked_refuses_another_article_before_anything_runs(workshop: Workshop)
     assert workshop.requests == []
 
 
+def test_locked_refuses_to_train_again(workshop: Workshop) -> None:
+    ran = workshop.run("locked=true", "force=[train]")
+    assert ran.code == 2
+    assert "train would have to run, and would not give the locked result again" in ran.err
+    assert workshop.requests == []
+
+
+@pytest.mark.parametrize("words", [("lock=null",), ("-m", "train.epochs=2,3")])
+def test_locked_needs_a_lock_file(workshop: Workshop, words: tuple[str, ...]) -> None:
+    ran = workshop.run("locked=true", *words)
+    assert ran.code in (1, 2)
+    assert "locked=true: this build has no lock file to be held to" in ran.err
+    assert workshop.requests == []
+
+
 def test_locked_without_a_lock_file_says_so(workshop: Workshop) -> None:
     lock(workshop).unlink()
     before = workshop.files()
@@ -194,10 +209,12 @@ def test_locked_in_a_fresh_clone_makes_the_same_data_again_and_refuses_to_train(
     before = lock(clone).read_bytes()
     assert clone.build("locked=true", "until=format") == list(STAGES[:6])
     assert clone.read("dataset.jsonl") == workshop.read("dataset.jsonl")
-    ran = clone.run("locked=true")
-    assert ran.code == 2
-    assert "train would have to run, and would not give the locked result again" in ran.err
-    assert clone.created == 0
+    clone.forget()
+    for verb, words in (("build", ()), ("plan", ()), ("build", ("force=[generate]",))):
+        ran = clone.run("locked=true", *words, verb=verb)
+        assert ran.code == 2
+        assert "train would have to run, and would not give the locked result again" in ran.err
+    assert clone.requests == [], "it is told before anything is paid for"
     assert lock(clone).read_bytes() == before
 
 

@@ -23,7 +23,6 @@ import time
 from typing import Any
 
 from ftbuild.local.chronicle import Chronicle
-from ftbuild.local.devices import command
 from ftbuild.local.launch import ENVIRONMENT
 from ftbuild.local.saving import said
 from ftbuild.local.state import FINAL, State
@@ -129,9 +128,8 @@ class Queue:
 
     async def _run(self, id_: str) -> None:
         """Run a job's training process to its end.  Its job is `queued` again afterwards if it should go on."""
-        words = await asyncio.to_thread(command, "ftbuild.local.trainer", str(self.state.job_folder(id_)))
         process = await asyncio.create_subprocess_exec(
-            *words,
+            sys.executable, "-m", "ftbuild.local.trainer", str(self.state.job_folder(id_)),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             env={**ENVIRONMENT, **os.environ}, limit=2**20, start_new_session=True,
         )  # fmt: skip
@@ -149,9 +147,10 @@ class Queue:
                 with contextlib.suppress(ValueError):
                     told(json.loads(line))
         finally:
-            if process.returncode is None and sys.exc_info()[0]:
+            if sys.exc_info()[0]:
                 _send(process, signal.SIGKILL)
             code = await process.wait()
+            _send(process, signal.SIGKILL)  # those that trained with it
             said = (await last_words).decode(errors="replace").strip().splitlines()
         self._after(id_, code, said[-1] if said else "", ended=told.ended)
 
@@ -208,6 +207,6 @@ class Queue:
 
 def _send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
     """Send a signal to a training process and, where several train together, to all of them."""
-    if process.returncode is None:
+    if process.returncode is None or number == signal.SIGKILL:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)

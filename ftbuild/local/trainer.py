@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftbuild.local.devices import place
+from ftbuild.local.devices import place, together
 from ftbuild.local.preferences import Pair, Preferences
 from ftbuild.local.saving import CannotSave, Clock, Keeping, Metrics, said, save_model
 from ftbuild.local.training import Hyperparameters, Run, tokenised, with_adapter
@@ -34,7 +34,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the server decides
     threading.Thread(target=_watch, args=(stop,), daemon=True).start()
     try:
-        with _alone(folder):
+        with _alone(folder), together("ftbuild.local.trainer", str(folder)):
             return train(folder, stop)
     except CannotSave as error:
         _say({"type": "failed", "message": str(error), "code": "storage_error"}, stop)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from ftbuild.cli import Arguments
     from ftbuild.config import Build
     from ftbuild.console import Console
-    from ftbuild.plan import Step
+    from ftbuild.plan import Last, Plan, Step
     from ftbuild.quote import Quote
 
 _MOST_REASONS = 8
@@ -29,19 +29,17 @@ def plan(build: Build, arguments: Arguments, console: Console) -> tuple[int, flo
 
     Nothing is touched and nobody is asked.  Tokens are estimates; costs are upper bounds, by the provider's price table.
     """
+    from ftbuild.lockfile import pinned
+    from ftbuild.plan import plan as planned_
     from ftbuild.views import last
     from ftbuild.words import none
 
     none(arguments.words)
-    before = last(build.folder)
-    if build.options.locked and build.lock:
-        from ftbuild.lockfile import Pinned
-        from ftbuild.plan import plan as planned_
-
-        pinned = Pinned(build.lock, build.recipe.name)
-        for step in planned_(build.recipe, build.store, before, build.options).steps:
-            pinned.check(step)
-    found, quotes = _planned(build, before)
+    held, before = pinned(build.lock, build.recipe.name, locked=build.options.locked), last(build.folder)
+    planned = planned_(build.recipe, build.store, before, build.options)
+    if held:
+        held.check_all(planned.steps, build.store)
+    found, quotes = _quoted(build, planned, before)
     if console.as_json:
         console.json([_told(step, quotes.get(step.stage.name)) for step in found])
         return 0, None
@@ -54,10 +52,7 @@ def plan(build: Build, arguments: Arguments, console: Console) -> tuple[int, flo
     return 0, None
 
 
-def _planned(build: Build, before: Any) -> tuple[tuple[Step, ...], dict[str, Quote]]:
-    from ftbuild.plan import plan as planned_
-
-    planned = planned_(build.recipe, build.store, before, build.options)
+def _quoted(build: Build, planned: Plan, before: Last) -> tuple[tuple[Step, ...], dict[str, Quote]]:
     if planned.fresh:
         return planned.steps, {}
     from ftbuild.quote import quoted
