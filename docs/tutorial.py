@@ -1,7 +1,7 @@
 """Two models tuned by hand: the examples of a 2023 tutorial, with the names that they have today.
 
     export OPENAI_BASE_URL=http://127.0.0.1:8000/v1 OPENAI_API_KEY=…     # what `ftbuild serve` says
-    python docs/tutorial.py [--model MODEL] [--words 200] [--epochs 5]
+    python docs/tutorial.py [--model MODEL] [--words 48] [--epochs 5]
 
 First Pig Latin, whose answers a Python function makes; then an expert on Handel's opera Agrippina.  Needs the package `openai`
 and a server that tunes models.  With ftbuild's bundled model it takes some minutes, with fewer words and epochs less.
@@ -19,9 +19,12 @@ from openai import OpenAI
 client = OpenAI()  # base URL and key come from the environment
 SEPARATOR, STOP = " \n ### \n", " [DONE]"
 
-WORDS = """apple river stone garden window bridge letter market winter summer orange yellow silver school friend mother father
-    sister brother kitchen doctor farmer island ocean forest flower thunder morning evening quiet strong bright clever gentle
-    simple travel listen remember question answer mountain valley desert harbor village castle temple street corner""".split()
+WORDS = [
+    "apple", "river", "stone", "garden", "window", "bridge", "letter", "market", "winter", "summer", "orange", "yellow",
+    "silver", "school", "friend", "mother", "father", "sister", "brother", "kitchen", "doctor", "farmer", "island", "ocean", "forest",
+    "flower", "thunder", "morning", "evening", "quiet", "strong", "bright", "clever", "gentle", "simple", "travel", "listen",
+    "remember", "question", "answer", "mountain", "valley", "desert", "harbor", "village", "castle", "temple", "street",
+]  # fmt: skip
 
 OPERA = [
     ("Act 1", "the opening", "Whom does Agrippina want to see on the throne?", "Nero, her son by a previous marriage."),

@@ -13,7 +13,7 @@ import pytest
 from tests.serving import PATIENCE, Served, served
 
 SCRIPTS = Path(__file__).resolve().parent / "clients"
-NODE_CLIENT = "openai@6"
+NODE_CLIENT = "openai@6.49.0"
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_node(server: Served, tiny_model: Path, tmp_path: Path) -> None:
     subprocess.run(install, cwd=tmp_path, check=True, timeout=PATIENCE)
     script = shutil.copy(SCRIPTS / "main_path.mjs", tmp_path)
     assert told(server, "node", script, str(tiny_model)) == [
-        "uploaded rows.jsonl: 862 bytes",
+        "uploaded rows.jsonl: 794 bytes",
         "succeeded: The job has successfully completed",
         "results: step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy",
         "completion: length, 8 tokens",

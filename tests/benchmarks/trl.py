@@ -1,12 +1,12 @@
 """Compare the speed of the embedded trainer with that of TRL's SFTTrainer: `python tests/benchmarks/trl.py`.
 
-    python tests/benchmarks/trl.py [--steps 5] [--batch 16] [--rows shared|apart] [--method full|lora] [--parts] [--aside DIRECTORY]
+    python tests/benchmarks/trl.py [--steps 5] [--batch 16] [--rows shared|apart] [--method full|lora] [--parts] [--aside DIR]
 
 Both train the bundled model in one process, on the same tokens in the same order, with the same optimizer settings, in bfloat16
 with weights in 32 bits where the processor knows bfloat16.  Their steps alternate, so that whatever else the machine does slows
 both.  The first step of each is not counted.  TRL's gradient checkpointing is off, which makes it faster.  `shared` rows begin
 with the same sentence, as a recipe's do; rows `apart` have nothing in common.  `--parts` leaves one of our measures out at a
-time.  TRL is installed without its dependencies into DIRECTORY, or into a temporary one, and works with the installed torch.
+time.  TRL is installed without its dependencies into DIR, or into a temporary one, and works with the installed torch.
 
 Printed: row tokens a second, how much of the machine's matrix product that is (6 × parameters × tokens in full fine-tuning, 4 ×
 with an adapter), the loss over all rows before and after, and the ratios.
@@ -26,8 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[0] = str(ROOT)  # for this is run as a script, beside which a module called `trl` must not be found
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # for this is run as a script
 
 import torch
 
@@ -37,6 +36,7 @@ from ftbuild.local.packing import Batch, Row, Tree, batch, tree
 from ftbuild.local.training import Hyperparameters, Run, tokenised, with_adapter
 from tests.benchmarks.training import rows as shared
 
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("trl==1.16.0", "datasets==5.2.0", "pyarrow==24.0.0", "multiprocess==0.70.19", "dill==0.4.1", "xxhash==4.1.0")
 FLOP = {"full": 6, "lora": 4}
 CPU = torch.device("cpu")
@@ -97,6 +97,7 @@ class AllLogits(Run):
     """Computes what every token predicts, as well as those that are told and not learned."""
 
     def loss(self, laid: Batch) -> tuple[torch.Tensor, float]:
+        """Return the same loss as without what is left out."""
         nodes = torch.arange(laid.tokens.numel())
         more = dataclasses.replace(
             laid,
@@ -146,14 +147,17 @@ def theirs(model: Any, tokenizer: Any, batches: list[list[Row]], run: Run, folde
     """Train with TRL's SFTTrainer; after each of its steps, `between` is called.  Return the pace of its steps."""
     import trl
     from datasets import Dataset
+    from datasets.table import InMemoryTable
     from peft import LoraConfig
     from transformers import TrainerCallback
 
     settings, steps = run.settings, len(batches)
     ordered = [row for one in batches for row in one]
-    data = Dataset.from_dict(
-        {"input_ids": [list(r.tokens) for r in ordered], "completion_mask": [[int(w) for w in r.weights] for r in ordered]}
-    )
+    laid = {
+        "input_ids": [list(r.tokens) for r in ordered],
+        "labels": [[t if w else -100 for t, w in zip(r.tokens, r.weights, strict=True)] for r in ordered],
+    }
+    data = Dataset(InMemoryTable.from_pydict(laid), fingerprint="rows")
     paced = Paced("TRL", lambda: None)
 
     class Clock(TrainerCallback):  # type: ignore[misc]
@@ -174,8 +178,9 @@ def theirs(model: Any, tokenizer: Any, batches: list[list[Row]], run: Run, folde
 
     config = trl.SFTConfig(
         output_dir=folder, use_cpu=True, bf16=run.dtype == torch.bfloat16, per_device_train_batch_size=settings.batch_size,
-        num_train_epochs=1, gradient_checkpointing=False, completion_only_loss=True, max_length=None, max_grad_norm=1.0,
+        num_train_epochs=1, gradient_checkpointing=False, max_length=None, max_grad_norm=1.0,
         save_strategy="no", report_to="none", logging_strategy="no", disable_tqdm=True, dataloader_pin_memory=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
     )  # fmt: skip
     rank = settings.lora_rank
     adapter = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
@@ -268,7 +273,7 @@ def main() -> int:
             pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(aside)]
             subprocess.run([*pip, *PACKAGES], check=True)
         paths = f"{ROOT}{os.pathsep}{aside}"
-        environment = {**ENVIRONMENT, **os.environ, "PYTHONPATH": paths, "FTBUILD_BENCHMARK": "1", "HF_HUB_OFFLINE": "1"}
+        environment = {**ENVIRONMENT, **os.environ, "PYTHONPATH": paths, "FTBUILD_BENCHMARK": "1", "PYTHONSAFEPATH": "1"}
         return subprocess.run([sys.executable, __file__, *sys.argv[1:]], env=environment, check=False).returncode
 
 
