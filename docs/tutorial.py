@@ -21,9 +21,10 @@ SEPARATOR, STOP = " \n ### \n", " [DONE]"
 
 WORDS = [
     "apple", "river", "stone", "garden", "window", "bridge", "letter", "market", "winter", "summer", "orange", "yellow",
-    "silver", "school", "friend", "mother", "father", "sister", "brother", "kitchen", "doctor", "farmer", "island", "ocean", "forest",
-    "flower", "thunder", "morning", "evening", "quiet", "strong", "bright", "clever", "gentle", "simple", "travel", "listen",
-    "remember", "question", "answer", "mountain", "valley", "desert", "harbor", "village", "castle", "temple", "street",
+    "silver", "school", "friend", "mother", "father", "sister", "brother", "kitchen", "doctor", "farmer", "island",
+    "ocean", "forest", "flower", "thunder", "morning", "evening", "quiet", "strong", "bright", "clever", "gentle",
+    "simple", "travel", "listen", "remember", "question", "answer", "mountain", "valley", "desert", "harbor", "village", "castle",
+    "temple", "street",
 ]  # fmt: skip
 
 OPERA = [

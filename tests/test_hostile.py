@@ -64,8 +64,8 @@ IDS = (
     "*",
     "%0d%0aset-cookie:a",
 )
-QUERIES = ("", "limit=0", "limit=-1", "limit=x", "limit=99999999999999999999", "after=%00", "after=no", "order=up", "metadata=1",
-           "metadata[a]=%00", "purpose=%ff", "limit=1&limit=2", "&&&=", "after=" + "a" * 5000)  # fmt: skip
+QUERIES = ("", "limit=0", "limit=-1", "limit=x", "limit=99999999999999999999", "after=%00", "after=no", "order=up",
+           "metadata=1", "metadata[a]=%00", "purpose=%ff", "limit=1&limit=2", "&&&=", "after=" + "a" * 5000)  # fmt: skip
 RAW = (
     b"GET / HTTP/9.9\r\n\r\n",
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # TLS
@@ -222,7 +222,8 @@ def test_a_fuzzer_finds_no_server_error(server: Served, tmp_path: Path) -> None:
     command = [
         sys.executable, "-m", "schemathesis.cli", "run", f"{server.base_url.removesuffix('/v1')}/openapi.json",
         "--header", f"Authorization: Bearer {server.key}", "--checks", "not_a_server_error",
-        "--phases", "examples,coverage,fuzzing", "--max-examples", "40", "--seed", "7", "--request-timeout", "60", "--workers", "1", "--warnings", "off", "--no-shrink",
+        "--phases", "examples,coverage,fuzzing",
+        "--max-examples", "40", "--seed", "7", "--request-timeout", "60", "--workers", "1", "--warnings", "off", "--no-shrink",
     ]  # fmt: skip
     given = {**os.environ, "PYTHONPATH": str(aside), "no_proxy": "127.0.0.1"}
     done = subprocess.run(command, cwd=tmp_path, env=given, capture_output=True, text=True, timeout=900, check=False)
