@@ -23,8 +23,8 @@ WORDS = [
     "apple", "river", "stone", "garden", "window", "bridge", "letter", "market", "winter", "summer", "orange", "yellow",
     "silver", "school", "friend", "mother", "father", "sister", "brother", "kitchen", "doctor", "farmer", "island",
     "ocean", "forest", "flower", "thunder", "morning", "evening", "quiet", "strong", "bright", "clever", "gentle",
-    "simple", "travel", "listen", "remember", "question", "answer", "mountain", "valley", "desert", "harbor", "village", "castle",
-    "temple", "street",
+    "simple", "travel", "listen", "remember", "question", "answer", "mountain", "valley", "desert", "harbor", "village",
+    "castle", "temple", "street",
 ]  # fmt: skip
 
 OPERA = [

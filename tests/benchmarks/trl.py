@@ -18,6 +18,7 @@ import argparse
 import dataclasses
 import math
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -203,7 +204,7 @@ def product(dtype: torch.dtype) -> float:
     """Return how many floating-point operations a second a large matrix product takes on this machine, at its best."""
     size, best = 2048, 0.0
     one, other = torch.randn(size, size).to(dtype), torch.randn(size, size).to(dtype)
-    for _ in range(6):
+    for _ in range(4):
         started = time.perf_counter()
         one @ other
         best = max(best, 2 * size**3 / (time.perf_counter() - started))
@@ -214,7 +215,7 @@ def train(options: argparse.Namespace, folder: str) -> None:
     """Run both, alternating, and print what is found."""
     dtype, cache, exact = fast_dtype(), Path(folder), torch.float32
     where = weights_folder(BUNDLED, cache)
-    limits = {kind: product(kind) for kind in (torch.float32, torch.bfloat16)}
+    limits = [product(dtype)]
     _, tokenizer = read(where, cache, exact)
     rows = shared(options.steps * options.batch)
     if options.rows == "apart":
@@ -226,8 +227,10 @@ def train(options: argparse.Namespace, folder: str) -> None:
     batches = list(run._order())
     tokens = [sum(len(r.tokens) for r in one) for one in batches]
     parameters = sum(p.numel() for n, p in run.model.named_parameters() if "lora" not in n)
-    print(f"{options.method}, rows {options.rows}: {len(batches)} steps of {options.batch} rows, {sum(tokens)} tokens, {dtype}")
-    print("matrix product: " + ", ".join(f"{v / 1e9:.0f} GFLOP/s in {k}" for k, v in limits.items()))
+    print(
+        f"{options.method}, rows {options.rows}: {len(batches)} steps of {options.batch} rows, {sum(tokens)} tokens, {dtype}",
+        flush=True,
+    )
     print(f"loss before  {run.measure(learned)['valid_loss']:.3f}", flush=True)
 
     def told(paced: Paced, than: float) -> float:
@@ -243,7 +246,14 @@ def train(options: argparse.Namespace, folder: str) -> None:
     import transformers
 
     other = transformers.AutoModelForCausalLM.from_pretrained(where, dtype=torch.float32)
-    told(own, told(theirs(other, tokenizer, batches, run, folder, own), 0))
+
+    def between() -> None:
+        own()
+        limits.append(product(dtype))
+
+    pace = told(theirs(other, tokenizer, batches, run, folder, between), 0)
+    told(own, pace)
+    print(f"matrix product, between the steps: {statistics.median(limits) / 1e9:.0f} GFLOP/s", flush=True)
     for name, kind in PARTS.items() if options.parts else ():
         with_it = iter(ours(Run, read(where, cache, exact)[0], learned, settings, dtype))
         without = iter(ours(kind, read(where, cache, exact)[0], learned, settings, dtype))
@@ -273,7 +283,14 @@ def main() -> int:
             pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(aside)]
             subprocess.run([*pip, *PACKAGES], check=True)
         paths = f"{ROOT}{os.pathsep}{aside}"
-        environment = {**ENVIRONMENT, **os.environ, "PYTHONPATH": paths, "FTBUILD_BENCHMARK": "1", "PYTHONSAFEPATH": "1"}
+        environment = {
+            **ENVIRONMENT,
+            **os.environ,
+            "PYTHONPATH": paths,
+            "FTBUILD_BENCHMARK": "1",
+            "PYTHONSAFEPATH": "1",
+            "PYTHONWARNINGS": "ignore",
+        }
         return subprocess.run([sys.executable, __file__, *sys.argv[1:]], env=environment, check=False).returncode
 
 
