@@ -16,7 +16,7 @@ import openai
 import pytest
 
 from ftbuild.cli import main
-from tests.serving import Served, served, until
+from tests.serving import PATIENCE, Served, served, until
 
 KEY = "sk-of-our-own-2f1b"
 HALF = b'{"model": "\\u0000", "training_file": "\\ud800"}'  # of a pair of surrogates
@@ -214,7 +214,8 @@ def test_a_state_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
 def test_a_name_that_cannot_be_a_path_is_no_model(server: Served, name: str) -> None:
     headers = {"authorization": f"Bearer {KEY}"}
     assert httpx2.get(address(server, f"/v1/models/{name}"), headers=headers).status_code == 404
-    told = httpx2.post(address(server, "/v1/completions"), headers=headers, json={"model": name, "prompt": "a"})
+    asked = {"model": name, "prompt": "a"}
+    told = httpx2.post(address(server, "/v1/completions"), headers=headers, json=asked, timeout=PATIENCE)
     assert (told.status_code, told.json()["error"]["code"]) == (404, "model_not_found")
 
 

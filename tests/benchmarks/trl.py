@@ -213,7 +213,7 @@ def product(dtype: torch.dtype) -> float:
 
 def train(options: argparse.Namespace, folder: str) -> None:
     """Run both, alternating, and print what is found."""
-    dtype, cache, exact = fast_dtype(), Path(folder), torch.float32
+    dtype, cache, exact = fast_dtype(), options.aside or Path(folder), torch.float32
     where = weights_folder(BUNDLED, cache)
     limits = [product(dtype)]
     _, tokenizer = read(where, cache, exact)
