@@ -173,6 +173,7 @@ class Jobs:
         }
         if self._trainer.provider.extras:
             given |= {"learning_rate": train.learning_rate, "method": train.method, "lora_rank": train.lora_rank}
+            given |= {"checkpoints": 1}  # nobody asks for the epochs before the last one
             given |= train.options
         hyperparameters = {k: v for k, v in given.items() if v is not None}
         method: Any = {"type": "supervised", "supervised": {"hyperparameters": hyperparameters}}

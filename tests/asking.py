@@ -31,3 +31,21 @@ def refused(error: Any) -> tuple[int, str | None, str | None]:
     """Return what an error says: status, code, parameter."""
     assert set(cast("dict[str, Any]", error.value.body)) == {"message", "type", "param", "code"}
     return error.value.status_code, error.value.code, error.value.param
+
+
+def text_of(client: openai.OpenAI, model: object, prompt: Any = "hello", **given: Any) -> str:
+    """Return what a model says, by default greedily and 20 tokens of it."""
+    return str(complete(client, model, prompt, **given).choices[0].text)
+
+
+def complete(client: openai.OpenAI, model: object, prompt: Any = "hello", **given: Any) -> Any:
+    """Ask for a completion, by default a greedy one of 20 tokens."""
+    return client.completions.create(model=str(model), prompt=prompt, **({"temperature": 0, "max_tokens": 20} | given))
+
+
+def chat(client: openai.OpenAI, model: object, said: str = "Hello", **given: Any) -> Any:
+    """Ask for the answer to one turn, by default a greedy one of 20 tokens."""
+    asked: dict[str, Any] = {"messages": [{"role": "user", "content": said}], "temperature": 0}
+    if "max_completion_tokens" not in given:
+        asked["max_tokens"] = 20
+    return client.chat.completions.create(model=str(model), **(asked | given))

@@ -6,11 +6,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import openai
 import pytest
 
 import ftbuild
+from ftbuild.local.launch import running
 from ftbuild.testing import Training
 from tests import workshop as workshops
+from tests.asking import connect
 from tests.tiny import write_tiny_model
 from tests.web import Web
 from tests.workshop import Workshop
@@ -41,6 +44,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a language model of a few thousand random weights, which trains in a second."""
     return write_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def answering(tmp_path_factory: pytest.TempPathFactory) -> Iterator[openai.OpenAI]:
+    """Run an embedded server for all tests that only ask it, and return a client of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")  # the model is so small that threads would only wait for each other
+        with running(tmp_path_factory.mktemp("answering")) as server, connect(server) as client:
+            yield client
 
 
 @pytest.fixture(scope="session")

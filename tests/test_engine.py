@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-torch = pytest.importorskip("torch")
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")  # peft asks for it
+import torch
 
 from ftbuild.local import library as libraries
 from ftbuild.local.engine import Batch, Row, Wanted, complete
@@ -17,9 +15,17 @@ from ftbuild.local.library import Library, Loaded
 from ftbuild.local.sampling import Sampling
 from ftbuild.local.writing import Writing
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")  # peft asks for it
 GREEDY = Sampling(temperature=0)
 SHARED = "The quick brown fox jumps over the lazy dog, and then "
-PROMPTS = ["hello", "a", "what is this thing over here? " * 4, SHARED + "sleeps", SHARED + "runs far away from here", SHARED + "x"]
+PROMPTS = [
+    "hello",
+    "a",
+    "what is this thing over here? " * 4,
+    SHARED + "sleeps",
+    SHARED + "runs far away from here",
+    SHARED + "x",
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -70,7 +76,21 @@ def wanted(loaded: Loaded, prompt: str, count: int = 24, **given: Any) -> Wanted
 def test_a_padded_batch_says_what_each_prompt_alone_would(loaded: Loaded) -> None:
     rows = complete(loaded, [wanted(loaded, p) for p in PROMPTS])
     assert [row.tokens for row in rows] == [plain(loaded.model, loaded, p) for p in PROMPTS]
-    assert all(row.cached > 40 for row in rows[3:])
+
+
+def test_what_prompts_share_is_read_once(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    prompts = [f"In the beginning there was a word. {n}" for n in "abcdefgh"]
+    read, forward = [0], Batch._forward
+
+    def counting(batch: Batch, tokens: Any, *given: Any, **more: Any) -> Any:
+        read[0] += tokens.numel()
+        return forward(batch, tokens, *given, **more)
+
+    monkeypatch.setattr(Batch, "_forward", counting)
+    rows = complete(loaded, [wanted(loaded, p, 1) for p in prompts])
+    assert read[0] == len(prompts[0]) - 1 + len(prompts)
+    assert [row.cached for row in rows] == [0] * 8
+    assert complete(loaded, [wanted(loaded, prompts[0], 1)])[0].cached == len(prompts[0]) - 1
 
 
 def test_rows_join_while_others_are_at_it_and_leave_when_they_end(loaded: Loaded) -> None:
@@ -106,17 +126,19 @@ def test_padding_that_nobody_needs_is_taken_away(loaded: Loaded) -> None:
 
 
 def test_what_was_read_before_is_not_read_again(loaded: Loaded) -> None:
-    batch = Batch(loaded)
-    for place, prompt in enumerate([SHARED + "one", SHARED + "two", SHARED + "one and more"]):
+    batch, begin = Batch(loaded), "Once upon a time there was a king. "
+    for place, prompt in enumerate([begin + "one", begin + "two", begin + "one and more"]):
         row = Row(loaded, wanted(loaded, prompt))
         batch.admit([row])
         while batch.rows:
             batch.step()
         assert row.tokens == plain(loaded.model, loaded, prompt)
-        assert (row.cached >= len(SHARED)) == (place > 0)
+        assert (row.cached >= len(begin)) == (place > 0)
 
 
-def test_adapters_share_their_base_and_one_batch(models: Library, loaded: Loaded, adapters: list[Path], tiny_model: Path) -> None:
+def test_adapters_share_their_base_and_one_batch(
+    models: Library, loaded: Loaded, adapters: list[Path], tiny_model: Path
+) -> None:
     import peft
     from transformers import AutoModelForCausalLM
 
@@ -187,7 +209,7 @@ def test_a_row_is_sampled_as_it_wants_beside_others(loaded: Loaded) -> None:
     assert len({tuple(tokens) for tokens in alone}) == 4
 
 
-def test_samples_follow_the_models_shares(loaded: Loaded) -> None:
+def test_samples_follow_the_models_shares() -> None:
     from ftbuild.local.sampling import Sampler, choose
 
     logits = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]])).repeat(4000, 1)
@@ -207,6 +229,12 @@ def test_penalties_and_biases() -> None:
     never = Sampler(Sampling(0, bias=((0, -100.0),)))
     told = [[choose(logits, [s])[0].token for _ in range(4)] for s in (often, once, biased, never)]
     assert told == [[0, 1, 0, 1], [0, 1, 0, 0], [2, 2, 2, 2], [1, 1, 1, 1]]
+
+
+def test_the_bytes_of_tokens_are_those_that_the_grammars_know(loaded: Loaded) -> None:
+    known = [loaded.base.grammars.decode_bytes([token]) for token in range(loaded.base.words)]
+    assert [b for b in loaded.base.bytes_of if b != b"\xff"] == [b for b in known if b]  # which no text holds
+    assert b"".join(loaded.base.bytes_of[t] for t in loaded.encode("é\n日 <|im_end|>")).decode() == "é\n日 <|im_end|>"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
+import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +19,7 @@ from ftbuild.local.batchfile import answered, append, parse
 from ftbuild.local.launch import Server, running
 from tests.asking import connect, refused, until
 
-COMPLETIONS = "/v1/completions"
+COMPLETIONS: Any = "/v1/completions"
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +36,9 @@ def client(server: Server) -> Iterator[openai.OpenAI]:
         yield client
 
 
-def request(n: object, model: object, url: str = COMPLETIONS, **body: Any) -> dict[str, Any]:
-    asked = {"model": str(model), "prompt": f"Is {n} a number?", "max_tokens": 4, "temperature": 0} | body
-    return {"custom_id": f"request {n}", "method": "POST", "url": url, "body": asked}
+def request(name: object, model: object, url: str = COMPLETIONS, **body: Any) -> dict[str, Any]:
+    asked = {"model": str(model), "prompt": f"Is {name} a number?", "max_tokens": 4, "temperature": 0} | body
+    return {"custom_id": f"request {name}", "method": "POST", "url": url, "body": asked}
 
 
 def create(client: openai.OpenAI, lines: Sequence[Any], endpoint: Any = COMPLETIONS, **given: Any) -> Batch:
@@ -68,7 +72,12 @@ def test_a_batch_is_answered_line_by_line(client: openai.OpenAI, tiny_model: Pat
     made = create(client, lines, metadata={"for": "a test"})
     assert (made.object, made.endpoint, made.completion_window) == ("batch", COMPLETIONS, "24h")
     batch = ended(client, made)
-    assert (batch.status, counts(batch), batch.error_file_id, batch.metadata) == ("completed", (20, 20, 0), None, {"for": "a test"})
+    assert (batch.status, counts(batch), batch.error_file_id, batch.metadata) == (
+        "completed",
+        (20, 20, 0),
+        None,
+        {"for": "a test"},
+    )
     assert batch.created_at <= (batch.in_progress_at or 0) <= (batch.finalizing_at or 0) <= (batch.completed_at or 0)
     told = answers(client, batch.output_file_id)
     assert sorted(told) == sorted(line["custom_id"] for line in lines)
@@ -148,10 +157,13 @@ def test_who_asks_meanwhile_is_answered_first(client: openai.OpenAI, tiny_model:
     ended(client, batch)
 
 
-def test_a_batch_goes_on_with_the_next_server(tmp_path: Path, tiny_model: Path) -> None:
+def test_a_batch_whose_server_is_killed_goes_on_with_the_next(tmp_path: Path, tiny_model: Path) -> None:
     with running(tmp_path) as server, connect(server) as client:
         batch = create(client, [request(n, tiny_model, max_tokens=60, temperature=0.5) for n in range(150)])
         until(lambda: counts(client.batches.retrieve(batch.id))[1] >= 5, "the fifth answer")
+        with contextlib.closing(sqlite3.connect(tmp_path / "state.db")) as database:
+            owner = database.execute("select owner from batches").fetchone()[0]
+        os.kill(int(owner.split(":")[0]), signal.SIGKILL)
     (file,) = (tmp_path / "batches").glob("*/output.jsonl")
     before = file.read_bytes()
     assert 5 <= before.count(b"\n") < 150

@@ -16,7 +16,7 @@ import openai
 import pytest
 
 from ftbuild.cli import main
-from tests.serving import Served, served, until
+from tests.serving import PATIENCE, Served, served, until
 
 KEY = "sk-of-our-own-2f1b"
 HALF = b'{"model": "\\u0000", "training_file": "\\ud800"}'  # of a pair of surrogates
@@ -208,3 +208,20 @@ def test_a_state_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("error: cannot use the state in ")
     assert json.loads(done.stdout)["base_url"]
+
+
+@pytest.mark.parametrize("name", ["a" * 3000, "~nobody", "~nobody/a", "%00"])
+def test_a_name_that_cannot_be_a_path_is_no_model(server: Served, name: str) -> None:
+    headers = {"authorization": f"Bearer {KEY}"}
+    assert httpx2.get(address(server, f"/v1/models/{name}"), headers=headers).status_code == 404
+    asked = {"model": name, "prompt": "a"}
+    told = httpx2.post(address(server, "/v1/completions"), headers=headers, json=asked, timeout=PATIENCE)
+    assert (told.status_code, told.json()["error"]["code"]) == (404, "model_not_found")
+
+
+@pytest.mark.parametrize("field", ["prompt", "stop"])
+def test_half_a_surrogate_pair_is_no_text(server: Served, field: str) -> None:
+    headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
+    content = b'{"model": "a", "prompt": "a", "' + field.encode() + b'": "\\ud800"}'
+    told = httpx2.post(address(server, "/v1/completions"), headers=headers, content=content)
+    assert (told.status_code, told.json()["error"]["type"]) == (400, "invalid_request_error")

@@ -13,13 +13,15 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ftbuild.local.engine import Batch, Row, Wanted
     from ftbuild.local.library import Base, Library, Loaded
+
+Made = TypeVar("Made")
 
 _GATHER = 0.004  # seconds to wait for more requests before an idle engine begins
 _AT_ONCE = 16  # rows that are read before the others go on
@@ -63,27 +65,34 @@ class Answers:
     def __init__(self, library: Library) -> None:
         self.library = library
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
+        self._clerk = ThreadPoolExecutor(1, thread_name_prefix="clerk")
         self._scheduler = _Scheduler()
 
     async def start(self) -> None:
         """Begin to take requests."""
         self._scheduler.start()
+        self._loader.submit(_warm_up)
 
     async def close(self) -> None:
         """Stop taking requests."""
         self._scheduler.stop()
-        self._loader.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._loader, self._clerk):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     async def load(self, name: str, folder: Path | None) -> Loaded:
         """Return a loaded model."""
         return await asyncio.get_running_loop().run_in_executor(self._loader, self.library.load, name, folder)
+
+    async def apart(self, do: Callable[[], Made]) -> Made:
+        """Do what may take a while, such as reading a long prompt's tokens, beside the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._clerk, do)
 
     async def ask(self, loaded: Loaded, wanted: Sequence[Wanted], *, background: bool = False) -> AsyncGenerator[Piece, None]:
         """Yield the pieces of all completions as they are made.  Who stops listening stops the work."""
         from ftbuild.local.engine import Row
 
         asked = _Asked(asyncio.get_running_loop(), background=background)
-        asked.rows = [Row(loaded, one, _teller(asked, index)) for index, one in enumerate(wanted)]
+        asked.rows = await self.apart(lambda: [Row(loaded, one, _teller(asked, n)) for n, one in enumerate(wanted)])
         try:
             self._scheduler.add(asked)
             left = len(asked.rows)
@@ -103,6 +112,12 @@ class Answers:
         return [done[n] for n in range(len(wanted))]
 
 
+def _warm_up() -> None:
+    """Import what the first model needs, which takes longer than loading it."""
+    import torch  # noqa: F401
+    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM  # noqa: F401
+
+
 def _teller(asked: _Asked, index: int) -> Callable[[Row], None]:
     shown = 0
 
@@ -116,12 +131,21 @@ def _teller(asked: _Asked, index: int) -> Callable[[Row], None]:
     return tell
 
 
+@dataclass(frozen=True)
+class _Waiting:
+    """A row that waits, the `place`-th of its request: of two requests, the first rows go before the second ones."""
+
+    asked: _Asked
+    row: Row
+    place: int
+
+
 class _Scheduler:
     """The engine's thread: what waits, what runs, and whose turn it is."""
 
     def __init__(self) -> None:
         self._new: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
-        self._waiting: list[tuple[_Asked, Row]] = []
+        self._waiting: list[_Waiting] = []
         self._running: dict[Row, _Asked] = {}
         self._batches: dict[Base, Batch] = {}
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -144,8 +168,8 @@ class _Scheduler:
             self._receive()
             for base, batch in list(self._batches.items()):
                 self._guarded(batch, batch.leave)
-                if not batch.rows and not any(row.loaded.base is base for _, row in self._waiting):
-                    del self._batches[base]  # and what it remembers, so that the model may go
+                if not batch.rows and not any(one.row.loaded.base is base for one in self._waiting):
+                    del self._batches[base]  # so that the model may go
             self._running = {row: asked for row, asked in self._running.items() if not (row.finish or row.cancelled)}
             self._admit()
             for batch in self._turn():
@@ -161,28 +185,28 @@ class _Scheduler:
             time.sleep(_GATHER)
         while not self._new.empty():
             self._take(self._new.get())
-        self._waiting = [(asked, row) for asked, row in self._waiting if not row.cancelled]
+        self._waiting = [one for one in self._waiting if not one.row.cancelled]
 
     def _take(self, asked: _Asked | None) -> None:
         if asked is not None:
-            self._waiting += [(asked, row) for row in asked.rows]
-            self._waiting.sort(key=lambda pair: pair[0].background)  # a stable sort: live ones first, in their order
+            self._waiting += [_Waiting(asked, row, place) for place, row in enumerate(asked.rows)]
+            self._waiting.sort(key=lambda one: (one.asked.background, one.place))  # a stable sort
 
     def _admit(self) -> None:
         """Let those that wait into the batches of their models, as many as there is room for."""
         from ftbuild.local.engine import Batch
 
-        live = any(not asked.background for asked in (*self._running.values(), *(a for a, _ in self._waiting)))
+        live = any(not asked.background for asked in (*self._running.values(), *(one.asked for one in self._waiting)))
         chosen: dict[Base, list[Row]] = {}
         left = []
         behind = sum(asked.background for asked in self._running.values())
-        for asked, row in self._waiting:
-            base = row.loaded.base
+        for one in self._waiting:
+            asked, row, base = one.asked, one.row, one.row.loaded.base
             mine = chosen.get(base, [])
             batch = self._batches.setdefault(base, Batch(row.loaded))
             held = asked.background and (live or behind >= _IN_BACKGROUND)
             if held or len(mine) >= _AT_ONCE or not batch.takes([*mine, row]):
-                left.append((asked, row))
+                left.append(one)
                 continue
             chosen[base] = [*mine, row]
             self._running[row] = asked

@@ -34,6 +34,8 @@ def create_app(folder: Path, api_key: str, *, recover: bool = False, memory: int
     with the jobs that servers before it left unfinished, instead of when they are asked for.
     """
     state = State(folder)
+    if recover:
+        state.tidy()
     answers = Answers(Library(folder / "models", memory * 2**30 or memory_bound()))
     queue = Queue(state)
     batches = Batches(state, answers)

@@ -6,6 +6,7 @@ prompt fits, is asked later.  Source: OpenAI's API reference.
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -40,6 +41,15 @@ class AnswerRequest(BaseModel):
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_text(cls, given: Any) -> Any:
+        try:
+            json.dumps(given, ensure_ascii=False).encode()
+        except (ValueError, RecursionError):
+            raise ProtocolError(400, "There is half a surrogate pair in the request, which is no text.") from None
+        return given
 
     @field_validator("stop")
     @classmethod

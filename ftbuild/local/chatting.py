@@ -5,12 +5,12 @@ In: a `ChatRequest` and its model.  Out: `chat.completion` objects, whole or in 
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ftbuild.local import tools
-from ftbuild.local.asking import ChatRequest, Message
+from ftbuild.local.asking import ChatRequest
+from ftbuild.local.conversation import asked
 from ftbuild.local.engine import Row, Wanted
 from ftbuild.local.exchange import finite, head, named, shown, usage
 from ftbuild.local.formats import grammar_for
@@ -42,16 +42,13 @@ class Chatting:
         if not self.loaded.tokenizer.chat_template:
             message = f"The model {self.request.model!r} has no chat template; use /v1/completions."
             raise ProtocolError(400, message, param="model", code="unsupported_value")
-        turns = [_turn(message, place) for place, message in enumerate(self.request.messages)]
+        turns = [{**m.model_dump(exclude_none=True), "content": m.text(n)} for n, m in enumerate(self.request.messages)]
         try:
-            text: str = self.loaded.tokenizer.apply_chat_template(
-                turns, tools=self._tools.shown or None, tokenize=False, add_generation_prompt=True
-            )
+            return asked(turns, self._tools.shown, self.loaded.tokenizer)
         except Exception as error:
             # A template may refuse a conversation in any way.
             message = f"The model's chat template does not take these messages: {error}".splitlines()[0]
             raise ProtocolError(400, message, param="messages") from error
-        return text
 
     def _room(self, tokens: Sequence[int]) -> int:
         context, most = self.loaded.base.context, self.request.most
@@ -117,7 +114,7 @@ class Chatting:
             if piece.finish:
                 yield chunk(piece.index, {}, self._tools.finish(piece.finish, calls))
         if self.request.usage_wanted:
-            yield {**first, "choices": [], "usage": usage(self.prompts, rows.values())}
+            yield {**first, "choices": [], "usage": usage(self.prompts, [rows[n] for n in sorted(rows)])}
 
     def _logprobs(self, row: Row, places: range) -> dict[str, Any] | None:
         if not self.request.logprobs:
@@ -134,19 +131,3 @@ class Chatting:
             "logprob": finite(logprob),
             "bytes": list(self.loaded.base.bytes_of[token]),
         }
-
-
-def _turn(message: Message, place: int) -> dict[str, Any]:
-    """Return a turn as chat templates know it: `developer` is `system`, and the arguments of calls are data."""
-    turn = {**message.model_dump(exclude_none=True), "content": message.text(place)}
-    turn["role"] = {"developer": "system", "function": "tool"}.get(message.role, message.role)
-    calls = []
-    for call in message.tool_calls or ():
-        function = dict(call.get("function") or {})
-        try:
-            function["arguments"] = json.loads(function.get("arguments") or "{}")
-        except (TypeError, ValueError):
-            param = f"messages[{place}].tool_calls"
-            raise ProtocolError(400, "The arguments of a tool call are not JSON.", param=param) from None
-        calls.append({**call, "function": function})
-    return {**turn, "tool_calls": calls} if calls else turn

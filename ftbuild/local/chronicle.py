@@ -1,7 +1,7 @@
 """What a training process says becomes what the client sees: events, metrics, checkpoints, the result file, the model.
 
-In: one message after the other, as JSON objects.  Out: rows in the state's database, and `metrics.jsonl` in the job's folder.
-A message may come twice, from a step that is taken again after a crash; it counts once.
+In: one message after the other, as JSON objects, and `metrics.jsonl` in the job's folder.  Out: rows in the state's database, a
+result file.  A step may be told twice, after a crash, or never, by a process whose server was gone; here each is told once.
 """
 
 from __future__ import annotations
@@ -40,13 +40,16 @@ class Chronicle:
         self.ended = False
         self._file = state.job_folder(job) / "metrics.jsonl"
         self._began: tuple[float, int] | None = None
-        self._told = max((m["step"] for m in self._metrics_so_far()), default=0)
+        self._told = state.last_step(job)
 
     def __call__(self, message: dict[str, Any]) -> None:
         """Take note of a message."""
         match message["type"]:
             case "started":
                 self._began = (time.time(), message["step"])
+                for metrics in self._metrics_so_far():
+                    if metrics["step"] <= message["step"]:
+                        self._tell(metrics, message["steps"])
                 self.state.add_event(self.job, f"Training {message['rows']} rows in {message['steps']} steps")
             case "metrics":
                 self._metrics(message)
@@ -62,11 +65,13 @@ class Chronicle:
 
     def _metrics(self, message: dict[str, Any]) -> None:
         step, steps = message["step"], message["steps"]
-        with self._file.open("a") as file:
-            file.write(json.dumps(message) + "\n")
         if self._began and step > self._began[1]:
             pace = (time.time() - self._began[0]) / (step - self._began[1])
             self.state.update_job(self.job, estimated_finish=int(time.time() + pace * (steps - step)))
+        self._tell(message, steps)
+
+    def _tell(self, message: dict[str, Any], steps: int) -> None:
+        step = message["step"]
         if step <= self._told:
             return
         self._told = step

@@ -85,7 +85,7 @@ class Completing:
             rows[piece.index] = piece.row
             yield {**first, "choices": [choice], **extra}
         if self.request.usage_wanted:
-            yield {**first, "choices": [], "usage": usage(self.prompts, rows.values())}
+            yield {**first, "choices": [], "usage": usage(self.prompts, [rows[n] for n in sorted(rows)])}
 
     def _echo(self, index: int) -> str:
         return self._texts[index // (self.request.n or 1)] if self.request.echo else ""

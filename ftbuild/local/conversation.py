@@ -45,6 +45,15 @@ def chat(row: Mapping[str, Any], tokenizer: Any) -> Row:
     return Row(tuple(tokens), tuple(weights))
 
 
+def asked(messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None, tokenizer: Any) -> str:
+    """Return a conversation as a model is to go on with it: laid out as rows are, up to the beginning of an answer."""
+    known = "tools" in (tokenizer.chat_template or "")
+    turns = list(messages) if known or not tools else _with_tools_in_words(messages, tools)
+    plain = [_turn(message, known=known) for message in turns]
+    given = {"tools": tools} if tools and known else {}
+    return str(tokenizer.apply_chat_template(plain, tokenize=False, add_generation_prompt=True, **given))
+
+
 def preference(row: Mapping[str, Any], tokenizer: Any) -> tuple[Row, Row]:
     """Lay out both answers of a preference row; what is asked is the same and is not learned."""
     asked = [{**m, "weight": 0} for m in row["input"]["messages"]]
@@ -60,7 +69,8 @@ def _turn(message: Mapping[str, Any], *, known: bool) -> dict[str, Any]:
     content = message.get("content") or ""
     if isinstance(content, list):
         content = "".join(part["text"] for part in content)
-    made = {"role": message["role"], "content": content}
+    role = {"developer": "system", "function": "tool"}.get(message["role"], message["role"])  # as templates call them
+    made = {"role": role, "content": content}
     made |= {k: message[k] for k in ("name", "tool_call_id") if k in message}
     calls = [{"name": c["function"]["name"], "arguments": _arguments(c["function"])} for c in message.get("tool_calls") or ()]
     if calls and known:

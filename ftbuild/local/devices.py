@@ -1,16 +1,21 @@
 """What to compute on: one GPU, several, Apple's, or the processor.  The one place that decides.
 
 Several GPUs train one job together: each has the whole model and takes its share of every step's rows, and the gradients are
-added up.  accelerate says which process is which; whoever starts the training process starts one for each GPU (`command`).
+added up.  accelerate says which process is which; the first one starts the others (`together`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import socket
+import subprocess
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -89,12 +94,44 @@ def device() -> torch.device:
     return torch.device("cpu")
 
 
-def command(module: str, *words: str) -> list[str]:
-    """Return the command that starts a module: once, or once for each GPU where there are several."""
+@contextlib.contextmanager
+def together(module: str, *words: str) -> Iterator[None]:
+    """Start the other processes that train the same job, if there are several GPUs and this is the first process.
+
+    They belong to its process group and share its stdin, so that what ends it ends them.
+    """
+    count = int(os.environ.get(PROCESSES) or _gpus())
+    if count < 2 or "RANK" in os.environ:  # noqa: PLR2004
+        yield
+        return
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    os.environ |= {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": str(count),
+        "LOCAL_WORLD_SIZE": str(count),
+    }
+    os.environ |= {"RANK": "0", "LOCAL_RANK": "0"}
+    command = [sys.executable, "-m", module, *words]
+    for rank in range(1, count):
+        environment = {**os.environ, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+        other = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
+        threading.Thread(target=_guard, args=(other,), daemon=True).start()
+    yield
+
+
+def _guard(other: subprocess.Popen[bytes]) -> None:
+    """End with a process without which the others would wait for ever."""
+    if other.wait() not in (0, os.EX_TEMPFAIL):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _gpus() -> int:
+    """Return how many GPUs may be used.  PyTorch, which takes its time, is asked only where there can be several."""
+    if len(list(Path("/dev").glob("nvidia[0-9]*"))) < 2 and not Path("/dev/kfd").exists():  # noqa: PLR2004
+        return 0
     import torch
 
-    processes = int(os.environ.get(PROCESSES) or torch.cuda.device_count())
-    if processes < 2:  # noqa: PLR2004
-        return [sys.executable, "-m", module, *words]
-    launcher = ("torch.distributed.run", "--standalone", "--no-python", f"--nproc-per-node={processes}")
-    return [sys.executable, "-m", *launcher, sys.executable, "-m", module, *words]
+    return torch.cuda.device_count()

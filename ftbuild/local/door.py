@@ -18,6 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 
 from ftbuild.local.protocol import ProtocolError
+from ftbuild.local.saving import said
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -50,7 +51,7 @@ class Door:
             _write(self._without_key(traceback.format_exc()))
             if visit.status:  # the answer has begun; the connection breaks, and that is all that can be said
                 raise
-            wrong = ProtocolError(500, f"{type(error).__name__}: {error} ({visit.id})")
+            wrong = ProtocolError(500, f"{said(error)} ({visit.id})")
             await JSONResponse(wrong.envelope, 500)(scope, visit.receive, visit.send)
         finally:
             if self._log != "none":

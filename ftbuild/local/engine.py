@@ -73,7 +73,9 @@ class Row:
 
     def add(self, scored: Scored) -> None:
         """Add a token, and end at an end token, at a stop string, or when there are enough."""
-        if scored.token in self.loaded.base.ends:
+        if self.sampler.lost:
+            self.finish = "length"  # what there is does not keep to the grammar any more
+        elif scored.token in self.loaded.base.ends:
             self.finish = "stop"
         else:
             self.scores.append(scored)
@@ -91,11 +93,8 @@ class Batch:
     """The rows that one base model is at, and what it has read of them."""
 
     def __init__(self, loaded: Loaded) -> None:
-        from ftbuild.local.prefixes import Prefixes
-
         self.base = loaded.base
         self.rows: list[Row] = []
-        self._prefixes = Prefixes()
         self._cache: Any = None
         self._mask: torch.Tensor | None = None
 
@@ -123,7 +122,7 @@ class Batch:
             rows = [row for row in rows if not row.finish]
             for adapter in {row.loaded.adapter: None for row in rows}:
                 mine = [row for row in rows if row.loaded.adapter is adapter]
-                known = [self._prefixes.find(adapter, row.wanted.tokens)[0] for row in mine]
+                known = [self.base.prefixes.find(adapter, row.wanted.tokens)[0] for row in mine]
                 for places in groups([row.wanted.tokens for row in mine], known):
                     self._read([mine[p] for p in places])
 
@@ -138,7 +137,7 @@ class Batch:
             self._mask = torch.cat([self._mask, self._mask.new_ones(len(self.rows), 1)], 1)
             positions = self._mask.sum(1, keepdim=True) - 1
             tokens = torch.tensor([[row.scores[-1].token] for row in self.rows], device=self.base.device)
-            logits = self._logits(self._forward(tokens, self._mask, positions, self._cache, self.rows))
+            logits = self._forward(tokens, self._mask, positions, self._cache, self.rows)[:, -1]
             stepped = list(self.rows)
             for row, scored in zip(stepped, choose(logits, [row.sampler for row in stepped]), strict=True):
                 row.add(scored)
@@ -169,7 +168,7 @@ class Batch:
     def _read(self, rows: Sequence[Row]) -> None:
         import torch
 
-        cache, shared = self._begin(rows)
+        cache, shared, cached = self._begin(rows)
         rests = [row.wanted.tokens[shared:] for row in rows]
         width = max(map(len, rests))
         tokens = torch.zeros(len(rows), width, dtype=torch.long)
@@ -179,16 +178,16 @@ class Batch:
             tokens[place, width - len(rest) :] = torch.tensor(rest)
             mask[place, shared + width - len(rest) :] = 1
         mask, tokens = mask.to(self.base.device), tokens.to(self.base.device)
-        hidden = self._forward_all(tokens, mask, cache, rows)[-1]
+        logits = self._forward_all(tokens, mask, cache, rows)[-1][:, -1]
         if len(rows) == 1:
             self._remember(rows[0], cache, len(rows[0].wanted.tokens))
-        for row, scored in zip(rows, choose(self._logits(hidden), [row.sampler for row in rows]), strict=True):
-            row.cached = shared
+        for row, scored in zip(rows, choose(logits, [row.sampler for row in rows]), strict=True):
+            row.cached = cached
             row.add(scored)
         self._join(rows, cache, mask)
 
-    def _begin(self, rows: Sequence[Row]) -> tuple[Any, int]:
-        """Return a cache that holds what the prompts begin with in common, and how many tokens that is."""
+    def _begin(self, rows: Sequence[Row]) -> tuple[Any, int, int]:
+        """Return a cache that holds what the prompts begin with in common, how many tokens that is, and how many were known."""
         import torch
 
         from ftbuild.local.cache import Rows
@@ -197,9 +196,10 @@ class Batch:
         config = self.base.model.config
         cache, first = Rows(config), rows[0].wanted.tokens
         if _slides(config):
-            return cache, 0
+            return cache, 0, 0
         shared = min(min(common(first, row.wanted.tokens), len(row.wanted.tokens) - 1) for row in rows)
-        known, count = self._prefixes.find(rows[0].loaded.adapter, first[: shared + 1])
+        known, count = self.base.prefixes.find(rows[0].loaded.adapter, first[: shared + 1])
+        cached = count
         if len(rows) > 1 and shared - count >= WORTH:
             alone = Rows(config)
             if known:
@@ -210,7 +210,7 @@ class Batch:
             known, count = self._remember(rows[0], alone, shared), shared
         if known:
             cache.begin(known.kept, len(rows), count)
-        return cache, count
+        return cache, count, cached
 
     def _remember(self, row: Row, cache: Any, count: int) -> Any:
         from ftbuild.local.prefixes import WORTH, Known
@@ -218,7 +218,7 @@ class Batch:
         if count < WORTH or _slides(self.base.model.config):
             return None
         known = Known(row.loaded.adapter, row.wanted.tokens[:count], cache.beginning(0, slice(0, count)))
-        self._prefixes.keep(known)
+        self.base.prefixes.keep(known)
         return known
 
     def _join(self, rows: Sequence[Row], cache: Any, mask: torch.Tensor) -> None:
@@ -244,8 +244,8 @@ class Batch:
         told, top = row.wanted.tokens, row.wanted.sampling.logprobs
         row.prompt_scores = [Scored(told[0], None)]
         tokens = torch.tensor([told], device=self.base.device)
-        for hidden in self._forward_all(tokens, torch.ones_like(tokens), Rows(self.base.model.config), [row], every=True):
-            for logits in self._logits(hidden[0]):
+        for chunk in self._forward_all(tokens, torch.ones_like(tokens), Rows(self.base.model.config), [row], every=True):
+            for logits in chunk[0]:
                 if len(row.prompt_scores) < len(told):
                     row.prompt_scores.append(score(logits, told[len(row.prompt_scores)], top))
 
@@ -254,32 +254,37 @@ class Batch:
     def _forward_all(
         self, tokens: torch.Tensor, mask: torch.Tensor, cache: Any, rows: Sequence[Row], *, every: bool = False
     ) -> list[torch.Tensor]:
-        """Read tokens a chunk at a time; return what the model makes of the last column, or, with `every`, of all, by chunk."""
+        """Read tokens a chunk at a time; return each chunk's logits, those of its last column or, with `every`, of all."""
         start = mask.shape[1] - tokens.shape[1]
         positions = (mask.cumsum(1) - 1).clamp(min=0)
         seen = []
         for first in range(0, tokens.shape[1], _CHUNK):
             part = tokens[:, first : first + _CHUNK]
             upto = start + first + part.shape[1]
-            hidden = self._forward(part, mask[:, :upto], positions[:, start + first : upto], cache, rows)
-            seen.append(hidden if every else hidden[:, -1:])
+            seen.append(self._forward(part, mask[:, :upto], positions[:, start + first : upto], cache, rows, every=every))
         return seen
 
     def _forward(
-        self, tokens: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Any, rows: Sequence[Row]
+        self,
+        tokens: torch.Tensor,
+        mask: torch.Tensor,
+        positions: torch.Tensor,
+        cache: Any,
+        rows: Sequence[Row],
+        *,
+        every: bool = False,
     ) -> torch.Tensor:
+        """Return the logits of the last column, or of all: (rows, columns, tokens), 32 bits, on the CPU."""
         with self.base.hooks.using([row.loaded.adapter for row in rows]):
-            hidden: torch.Tensor = self.base.model.get_decoder()(
-                input_ids=tokens, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
-            ).last_hidden_state
-        return hidden
-
-    def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Return the logits of the last column, or of all columns of a single row: (rows, tokens), 32 bits, on the CPU."""
-        last = hidden[:, -1] if hidden.dim() == 3 else hidden  # noqa: PLR2004 - (rows, columns, size)
-        logits: torch.Tensor = self.base.model.get_output_embeddings()(last).float().cpu()
-        scale = getattr(self.base.model.config, "final_logit_softcapping", None)
-        return (logits / scale).tanh() * scale if scale else logits
+            logits: torch.Tensor = self.base.model(
+                input_ids=tokens,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=0 if every else 1,
+            ).logits
+        return logits.float().cpu()
 
 
 def complete(loaded: Loaded, wanted: Sequence[Wanted]) -> list[Row]:

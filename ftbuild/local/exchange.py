@@ -6,7 +6,7 @@ In: a checked request and a loaded model.  Out: what the engine is to make (`wan
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ftbuild.local.engine import Row, Wanted
@@ -44,15 +44,15 @@ def head(kind: str, prefix: str, model: str) -> dict[str, Any]:
     }
 
 
-def usage(prompts: Iterable[Sequence[int]], rows: Iterable[Row]) -> dict[str, Any]:
+def usage(prompts: Sequence[Sequence[int]], rows: Sequence[Row]) -> dict[str, Any]:
     """Return how many tokens were read and made; a prompt counts once, however many completions it has."""
-    rows = list(rows)
     given, told = sum(map(len, prompts)), sum(len(row.scores) for row in rows)
+    cached = sum(row.cached for row in rows[:: max(1, len(rows) // len(prompts))])
     return {
         "prompt_tokens": given,
         "completion_tokens": told,
         "total_tokens": given + told,
-        "prompt_tokens_details": {"cached_tokens": min(given, max((row.cached for row in rows), default=0)), "audio_tokens": 0},
+        "prompt_tokens_details": {"cached_tokens": cached, "audio_tokens": 0},
         "completion_tokens_details": {
             "reasoning_tokens": 0,
             "audio_tokens": 0,

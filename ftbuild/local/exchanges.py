@@ -22,8 +22,8 @@ async def prepare(state: State, answers: Answers, request: CompletionRequest | C
     """Load a request's model and prepare the exchange; ProtocolError if either cannot be."""
     loaded = await _loaded(state, answers, request.model)
     if isinstance(request, ChatRequest):
-        return Chatting(request, loaded)
-    return Completing(request, loaded)
+        return await answers.apart(lambda: Chatting(request, loaded))
+    return await answers.apart(lambda: Completing(request, loaded))
 
 
 async def _loaded(state: State, answers: Answers, name: str) -> Loaded:

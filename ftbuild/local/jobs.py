@@ -23,8 +23,8 @@ import time
 from typing import Any
 
 from ftbuild.local.chronicle import Chronicle
-from ftbuild.local.devices import command
 from ftbuild.local.launch import ENVIRONMENT
+from ftbuild.local.saving import said
 from ftbuild.local.state import FINAL, State
 from ftbuild.store import read_json
 
@@ -123,13 +123,13 @@ class Queue:
                 try:
                     await self._run(id_)
                 except Exception as error:  # noqa: BLE001 - whatever it is, the job ends with it and the next one begins
-                    await self._settle(id_, f"{type(error).__name__}: {error}")
+                    await self._settle(id_, said(error))
                 self._running = None
 
     async def _run(self, id_: str) -> None:
         """Run a job's training process to its end.  Its job is `queued` again afterwards if it should go on."""
         process = await asyncio.create_subprocess_exec(
-            *command("ftbuild.local.trainer", str(self.state.job_folder(id_))),
+            sys.executable, "-m", "ftbuild.local.trainer", str(self.state.job_folder(id_)),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             env={**ENVIRONMENT, **os.environ}, limit=2**20, start_new_session=True,
         )  # fmt: skip
@@ -147,11 +147,12 @@ class Queue:
                 with contextlib.suppress(ValueError):
                     told(json.loads(line))
         finally:
-            if process.returncode is None and sys.exc_info()[0]:
+            if sys.exc_info()[0]:
                 _send(process, signal.SIGKILL)
             code = await process.wait()
-            words = (await last_words).decode(errors="replace").strip().splitlines()
-        self._after(id_, code, words[-1] if words else "", ended=told.ended)
+            _send(process, signal.SIGKILL)  # those that trained with it
+            said = (await last_words).decode(errors="replace").strip().splitlines()
+        self._after(id_, code, said[-1] if said else "", ended=told.ended)
 
     def _obey(self, id_: str, process: asyncio.subprocess.Process) -> bool:
         """Do what was said to a job meanwhile, be it through another server; say whether the job is still wanted."""
@@ -206,6 +207,6 @@ class Queue:
 
 def _send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
     """Send a signal to a training process and, where several train together, to all of them."""
-    if process.returncode is None:
+    if process.returncode is None or number == signal.SIGKILL:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)

@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftbuild.local.adapters import Adapter, Hooks, read_adapter
-from ftbuild.local.models import fast_dtype, read, weights_folder
+from ftbuild.local.devices import device
+from ftbuild.local.models import UnknownModel, fast_dtype, read, weights_folder
+from ftbuild.local.prefixes import Prefixes
+from ftbuild.local.writing import token_bytes
 from ftbuild.store import read_json
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ class Base:
     def __init__(self, where: str, model: Any, tokenizer: Any) -> None:
         self.where, self.model, self.tokenizer = where, model, tokenizer
         self.hooks = Hooks(model)
+        self.prefixes = Prefixes()
         self.size: int = sum({p.data_ptr(): p.numel() * p.element_size() for p in model.parameters()}.values())
 
     @cached_property
@@ -66,9 +70,9 @@ class Base:
     @cached_property
     def bytes_of(self) -> list[bytes]:
         """The bytes of every token; joined, they are a text in UTF-8."""
-        known = len(self.tokenizer)
-        told = [self.grammars.decode_bytes([token]) for token in range(min(known, self.words))]
-        return told + [b""] * (self.words - len(told))
+        return token_bytes(self.tokenizer, self.words) or [
+            self.grammars.decode_bytes([token]) if token < len(self.tokenizer) else b"" for token in range(self.words)
+        ]
 
 
 @dataclass(frozen=True)
@@ -157,18 +161,20 @@ class Library:
             self._shrink(max(0, self._most - _on_disk(where)))
             model, tokenizer = read(where, self._cache, fast_dtype())
             model.eval()
-            known = Base(where, model.to(best_device()), tokenizer)
+            _check(model)
+            known = Base(where, model.to(device()), tokenizer)
             _ = known.bytes_of
         return known
 
 
-def best_device() -> str:
-    """Return the name of the device to compute on."""
-    import torch
+def _check(model: Any) -> None:
+    """UnknownModel if the engine cannot decode with a model."""
+    from ftbuild.local.cache import Rows, Unsuitable
 
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        Rows(model.config)
+    except Unsuitable as error:
+        raise UnknownModel(str(error)) from error
 
 
 def memory_bound() -> int | None:

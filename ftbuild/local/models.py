@@ -36,10 +36,20 @@ def bundled_file() -> Path | None:
 
 def local(name: str) -> Path:
     """Return the file or directory that a model's name stands for on this machine; UnknownModel if there is none."""
-    file = bundled_file() if name.casefold() == BUNDLED else Path(name).expanduser()
+    file = bundled_file() if name.casefold() == BUNDLED else _path(name)
     if file is None or not ((file.is_file() and file.suffix == ".gguf") or (file / "config.json").is_file()):
         raise UnknownModel(f"there is no model {name!r} on this machine")
     return file
+
+
+def _path(name: str) -> Path:
+    """Return a name as a path; UnknownModel if it cannot be one."""
+    try:
+        path = Path(name).expanduser()
+        path.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # it is too long, or somebody's home who is not known here
+        raise UnknownModel(f"{name[:100]!r} cannot be the path of a model: {error.__class__.__name__}") from error
+    return path
 
 
 def weights_folder(name: str, cache: Path) -> str:
@@ -47,7 +57,7 @@ def weights_folder(name: str, cache: Path) -> str:
 
     A GGUF file is converted into `cache` first (about 20 s for 135 million parameters).  UnknownModel if there is none.
     """
-    path = Path(name).expanduser()
+    path = _path(name)
     if name.casefold() == BUNDLED:
         file = bundled_file()
         if file is None:
@@ -123,9 +133,12 @@ def read(where: str, cache: Path, dtype: torch.dtype) -> tuple[Any, Any]:
         import peft
 
         base, tokenizer = read(weights_folder(adapter["base_model_name_or_path"], cache), cache, dtype)
+        if not (Path(where) / "adapter_model.safetensors").is_file():
+            raise UnknownModel(f"{where} is an adapter without safetensors")
         return peft.PeftModel.from_pretrained(base, where).merge_and_unload(), tokenizer
     tokenizer = transformers.AutoTokenizer.from_pretrained(where)
-    model = transformers.AutoModelForCausalLM.from_pretrained(where, dtype=dtype, attn_implementation="eager")
+    safe: dict[str, Any] = {"use_safetensors": True}  # and nothing pickled, which may be any program
+    model = transformers.AutoModelForCausalLM.from_pretrained(where, dtype=dtype, attn_implementation="eager", **safe)
     return model, tokenizer
 
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ftbuild.local.adapters import Adapter
-from ftbuild.local.cache import Beginning
+
+if TYPE_CHECKING:
+    from ftbuild.local.cache import Beginning
 
 WORTH = 16  # tokens; a shorter common beginning is not worth keeping apart
 _MOST_BYTES = 192 * 2**20

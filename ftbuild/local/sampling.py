@@ -49,6 +49,7 @@ class Sampler:
     settings: Sampling
     matcher: Any = None
     chosen: Counter[int] = field(default_factory=Counter)
+    lost: bool = False  # the grammar has become more than its library can follow
     _generator: Any = None
 
     def draw(self) -> float:
@@ -77,8 +78,12 @@ class Sampler:
             logits[tokens] -= settings.presence + settings.frequency * counts
         for token, bias in settings.bias:
             logits[token] += bias
-        if self.matcher is not None:
-            allowed = torch.frombuffer(bytearray(self.matcher.compute_logit_bias()), dtype=torch.uint8)
+        if self.matcher is not None and not self.lost:
+            try:
+                allowed = torch.frombuffer(bytearray(self.matcher.compute_logit_bias()), dtype=torch.uint8)
+            except ValueError:
+                self.lost = True
+                return logits
             logits[: len(allowed)].masked_fill_(allowed == 0, float("-inf"))
             logits[len(allowed) :] = float("-inf")
         return logits
@@ -88,7 +93,7 @@ class Sampler:
         if self.settings.presence or self.settings.frequency:
             self.chosen[token] += 1
         if self.matcher is not None and not self.matcher.is_stopped():
-            self.matcher.consume_token(token)
+            self.lost = self.lost or not self.matcher.consume_token(token)
 
 
 def choose(logits: torch.Tensor, samplers: Sequence[Sampler]) -> list[Scored]:

@@ -1,5 +1,6 @@
 """What a training process leaves on the disk, whole or not at all: checkpoints to go on from, and models.
 
+    metrics.jsonl                what was measured at each step; whoever trains writes it, so that none is lost with a server
     checkpoint/                  the newest state to go on from; gone when the job has ended
     checkpoints/step-N/          the model after one of the last epochs, in the Hugging Face format
     model/                       the model after the last step, which is also the last epoch's
@@ -70,6 +71,23 @@ class Clock:
             self._wait = max(_OFTEN, _SHARE * (self._last - began))
 
 
+class Metrics:
+    """Appends what was measured to a file, a line a step."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with saving(path), path.open("ab+") as file:
+            if file.tell():
+                file.seek(-1, 2)
+                if file.read(1) != b"\n":  # the last one was cut off
+                    file.write(b"\n")
+
+    def add(self, metrics: Mapping[str, Any]) -> None:
+        """Append a step's metrics."""
+        with saving(self._path), self._path.open("a") as file:
+            file.write(json.dumps(metrics) + "\n")
+
+
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Yield a new folder to write in; it takes the place of `path` when it is complete.  CannotSave if it never is."""
@@ -85,14 +103,15 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def saving(path: Path, aside: Path) -> Iterator[None]:
-    """Turn what goes wrong with a disk into CannotSave, and leave nothing behind."""
+def saving(path: Path, aside: Path | None = None) -> Iterator[None]:
+    """Turn what goes wrong with a disk into CannotSave, and leave nothing of `aside` behind."""
     try:
         yield
     except Exception as error:
-        shutil.rmtree(aside, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
+        if aside:
+            shutil.rmtree(aside, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                aside.unlink(missing_ok=True)
         if reason := _reason(error):
             raise CannotSave(f"{path.name} could not be saved: {reason} ({path.parent})") from error
         raise
@@ -106,6 +125,13 @@ def _reason(error: Exception) -> str:
     if type(error).__name__ == "SafetensorError" and "I/O error" in text:
         return "the disk is full" if any(f"os error {number}" in text for number in _FULL) else text
     return ""
+
+
+def said(error: Exception) -> str:
+    """Return an error that nobody foresaw in one line."""
+    if getattr(error, "errno", 0) in _FULL or "disk is full" in str(error):  # SQLite's words
+        return "the disk of the server is full"
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def save_model(model: Any, tokenizer: Any, path: Path, *, merge: bool = False, last: bool = True) -> None:

@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import sqlite3
 import threading
 import time
@@ -45,6 +46,8 @@ order by rowid * :sign limit :limit
 """
 
 _EVENTS = "select * from events where job = :job and (:place is null or number < :place) order by number desc limit :limit"
+
+_LONG_AGO = 3600.0  # seconds
 
 FINAL = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -192,6 +195,17 @@ class State:
         for id_ in gone:
             self.file_path(id_).unlink(missing_ok=True)
 
+    def tidy(self) -> None:
+        """Remove what expired, and what requests left that were cut off by the end of their server."""
+        self.forget_expired()
+        for left in (self.folder / "files").glob(".*.new"):
+            if not _runs(left.name.strip(".").partition("-")[0]):
+                left.unlink(missing_ok=True)
+        known = {job["id"] for job in self.jobs()}
+        for folder in (self.folder / "jobs").iterdir():
+            if folder.name not in known and time.time() - folder.stat().st_mtime > _LONG_AGO:
+                shutil.rmtree(folder, ignore_errors=True)
+
     # ---- jobs ----
 
     def job_folder(self, id_: str) -> Path:
@@ -310,6 +324,12 @@ class State:
                 (new_id("ftevent"), job, int(time.time()), level, type_, message, json.dumps(data or {})),
             )
 
+    def last_step(self, job: str) -> int:
+        """Return the last step of which there is an event."""
+        query = "select max(json_extract(data, '$.step')) from events where job = ? and type = 'metrics'"
+        with self._lock:
+            return int(self._db.execute(query, (job,)).fetchone()[0] or 0)
+
     def events(self, job: str, *, after: str | None = None, limit: int = -1) -> list[dict[str, Any]]:
         """Return a job's events, the newest first, those after the event `after`; UnknownCursor if that is none of them."""
         known = "select number from events where id = ? and job = ?"
@@ -352,10 +372,16 @@ def _started(pid: int) -> str:
         return ""
 
 
-def _alive(owner: str) -> bool:
-    pid, _, started = owner.partition(":")
+def _runs(pid: str) -> bool:
     try:
         os.kill(int(pid), 0)
+    except PermissionError:
+        return True
     except (OSError, ValueError):
         return False
-    return _started(int(pid)) == started
+    return True
+
+
+def _alive(owner: str) -> bool:
+    pid, _, started = owner.partition(":")
+    return _runs(pid) and _started(int(pid)) == started

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftbuild.local.devices import place
+from ftbuild.local.devices import place, together
 from ftbuild.local.preferences import Pair, Preferences
-from ftbuild.local.saving import CannotSave, Clock, Keeping, save_model
+from ftbuild.local.saving import CannotSave, Clock, Keeping, Metrics, said, save_model
 from ftbuild.local.training import Hyperparameters, Run, tokenised, with_adapter
 from ftbuild.store import read_json, write_json
 
@@ -34,12 +34,12 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the server decides
     threading.Thread(target=_watch, args=(stop,), daemon=True).start()
     try:
-        with _alone(folder):
+        with _alone(folder), together("ftbuild.local.trainer", str(folder)):
             return train(folder, stop)
     except CannotSave as error:
         _say({"type": "failed", "message": str(error), "code": "storage_error"}, stop)
     except Exception as error:  # noqa: BLE001 - the last word of a process; the server tells it to the user
-        _say({"type": "failed", "message": f"{type(error).__name__}: {error}".splitlines()[0]}, stop)
+        _say({"type": "failed", "message": said(error)}, stop)
     return 1
 
 
@@ -131,9 +131,12 @@ class Kept:
 def steps(run: Run, valid: Sequence[Any], kept: Kept, stop: threading.Event, tell: Callable[..., None]) -> bool:
     """Take the steps that are left, saving on the way; say whether all were taken."""
     clock = Clock(kept.keeping.save_steps)
+    record = Metrics(kept.folder / "metrics.jsonl") if run.place.rank == 0 else None
     for metrics in run:
         epoch, within = divmod(run.step, run.steps // run.settings.epochs)
         measured = run.measure(valid) if valid and not within else {}
+        if record:
+            record.add({**metrics, **measured})
         tell("metrics", steps=run.steps, **metrics, **measured)
         if run.step == run.steps:
             break

@@ -8,6 +8,29 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Sequence
+from typing import Any
+
+
+def token_bytes(tokenizer: Any, words: int) -> list[bytes] | None:
+    """Return the bytes of every token, if the tokenizer writes each byte as a character of its own; otherwise None.
+
+    Source: the byte-level alphabet of GPT-2 (Radford et al., 2019): visible characters stand for themselves, others follow 255.
+    """
+    from tokenizers import decoders
+
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None or not isinstance(backend.decoder, decoders.ByteLevel):
+        return None
+    visible = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    hidden = [byte for byte in range(256) if byte not in visible]
+    alphabet = {chr(byte): byte for byte in visible} | {chr(256 + n): byte for n, byte in enumerate(hidden)}
+    told = [b""] * words
+    added = backend.get_added_tokens_decoder()
+    for text, token in backend.get_vocab(with_added_tokens=True).items():
+        if token < words:
+            plain = token in added or any(letter not in alphabet for letter in text)
+            told[token] = text.encode() if plain else bytes(alphabet[letter] for letter in text)
+    return told
 
 
 class Writing:

@@ -150,9 +150,9 @@ def _created(request: JobRequest, state: State) -> dict[str, Any]:
     folder = state.job_folder(job["id"])
     try:
         folder.mkdir(parents=True)
-        shutil.copyfile(state.file_path(request.training_file), folder / "rows.jsonl")
+        _share(state.file_path(request.training_file), folder / "rows.jsonl")
         if request.validation_file is not None:
-            shutil.copyfile(state.file_path(request.validation_file), folder / "valid.jsonl")
+            _share(state.file_path(request.validation_file), folder / "valid.jsonl")
         training = {
             "kind": request.kind,
             "base_model": request.model,
@@ -169,6 +169,14 @@ def _created(request: JobRequest, state: State) -> dict[str, Any]:
     state.add_event(job["id"], f"Validated training file: {request.training_file}, {rows} rows")
     state.advance(job["id"], "validating_files", status="queued")
     return job
+
+
+def _share(content: Path, place: Path) -> None:
+    """Give a job a file's content, which never changes; the file itself may be deleted meanwhile."""
+    try:
+        place.hardlink_to(content)
+    except OSError:
+        shutil.copyfile(content, place)
 
 
 def _file(state: State, id_: str, param: str, method: str) -> tuple[str, int]:
