@@ -246,4 +246,4 @@ def test_a_recipe_in_a_folder_of_recipes_is_built_listed_and_kept_by_gc(workshop
     ]
     assert "coast/light" in [recipe["name"] for recipe in workshop.run("--json", verb="recipes").json]
     assert workshop.run("--json", verb="gc").json["pieces"] == []
-    assert "coast/light" in workshop.call("+recipe=coast/ligth").err
+    assert "did you mean 'light'?" in workshop.call("+recipe=coast/ligth").err
