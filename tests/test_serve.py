@@ -213,7 +213,7 @@ def test_a_state_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a" * 3000, "~nobody", "~nobody/a", "%00"])
 def test_a_name_that_cannot_be_a_path_is_no_model(server: Served, name: str) -> None:
     headers = {"authorization": f"Bearer {KEY}"}
-    assert httpx2.get(address(server, f"/v1/models/{name}"), headers=headers).status_code == 404
+    assert httpx2.get(address(server, f"/v1/models/{name}"), headers=headers, timeout=PATIENCE).status_code == 404
     asked = {"model": name, "prompt": "a"}
     told = httpx2.post(address(server, "/v1/completions"), headers=headers, json=asked, timeout=PATIENCE)
     assert (told.status_code, told.json()["error"]["code"]) == (404, "model_not_found")
