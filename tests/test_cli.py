@@ -655,6 +655,11 @@ def test_what_was_done_before_an_error_is_kept(ftbuild: Ftbuild) -> None:
     assert [line.split()[0] for line in again.err.splitlines() if line.startswith(tuple(STAGES))] == ["baseline"]
 
 
+def test_a_plus_before_a_key_that_there_is_already_does_no_harm(ftbuild: Ftbuild) -> None:
+    assert ftbuild("plan", "+recipe=words", "+curate.hold_out=3") == ftbuild("plan", "+recipe=words", "curate.hold_out=3")
+    assert ftbuild("plan", "+recipe=words", "+curate.hold_out=3").code == 0
+
+
 def test_asking_nothing_gives_no_document(ftbuild: Ftbuild) -> None:
     ran = ftbuild("ask", "+recipe=words", "--json")
     assert (ran.code, ran.out, ran.errors) == (2, "", ["--json needs a question"])
