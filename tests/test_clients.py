@@ -51,7 +51,7 @@ def test_node(server: Served, tiny_model: Path, tmp_path: Path) -> None:
     install = ["npm", "install", "--silent", "--no-fund", "--no-audit", NODE_CLIENT]
     subprocess.run(install, cwd=tmp_path, check=True, timeout=PATIENCE)
     script = shutil.copy(SCRIPTS / "main_path.mjs", tmp_path)
-    assert told(server, "node", script, str(tiny_model)) == [
+    assert told(server, "node", str(script), str(tiny_model)) == [
         "uploaded rows.jsonl: 794 bytes",
         "succeeded: The job has successfully completed",
         "results: step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy",

@@ -155,7 +155,11 @@ def test_jobs_are_created_paused_resumed_and_cancelled(
     made = raw.parse()
     try:
         strict(raw)
-        assert (made.status, made.metadata, made.user_provided_suffix) == ("validating_files", {"of": given}, "of-mine")
+        assert (made.status, made.metadata, made.to_dict()["user_provided_suffix"]) == (
+            "validating_files",
+            {"of": given},
+            "of-mine",
+        )
         assert strict(jobs.list(metadata={"of": given})).data[0].id == made.id
         if given == "method":
             paused(server, made.id)

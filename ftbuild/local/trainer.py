@@ -86,7 +86,8 @@ def train(folder: Path, stop: threading.Event) -> int:
     settings, keeping = Hyperparameters.of(job["hyperparameters"]), Keeping.of(job["hyperparameters"])
     torch.manual_seed(settings.seed)
     tell("message", message=f"loading {job['base_model']}")
-    model, tokenizer = read(job["weights"] or weights_folder(job["base_model"], cache), cache, fast_dtype())
+    exact = fast_dtype() if settings.method == "lora" else torch.float32  # what is trained is not rounded before it is
+    model, tokenizer = read(job["weights"] or weights_folder(job["base_model"], cache), cache, exact)
     if settings.method == "lora":
         model = with_adapter(model, settings)
     model.train()

@@ -91,10 +91,12 @@ class Run:
         self.model, self.rows, self.settings, self.device, self.dtype = model, rows, settings, device, dtype
         self.step = 0
         self._row_tokens = max(1.0, sum(len(r.tokens) for r in rows) / max(1, len(rows)))
-        model.to(device, dtype)
-        self._computed = [p for p in model.parameters() if p.requires_grad]
         self._exact = dtype == torch.float32  # the model's own parameters are the optimizer's
+        model.to(device)
+        self._computed = [p for p in model.parameters() if p.requires_grad]
+        # Taken before they are rounded: what lies on the 16-bit grid needs many small steps to be rounded to anything else.
         self._weights = self._computed if self._exact else [torch.nn.Parameter(p.detach().float()) for p in self._computed]
+        model.to(dtype)
         self._optimizer = torch.optim.AdamW(
             self._weights, lr=settings.learning_rate, betas=(0.9, 0.95), weight_decay=settings.weight_decay, fused=True
         )

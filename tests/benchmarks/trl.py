@@ -235,10 +235,9 @@ def train(options: argparse.Namespace, folder: str) -> None:
 
     def told(paced: Paced, than: float) -> float:
         pace = paced.pace(tokens)
-        share = FLOP[options.method] * parameters * pace / max(limits.values())
-        print(
-            f"{paced.name:26} {pace:6.0f} tokens/s  {share:4.0%} of the product  x {pace / than if than else 1:.2f}", flush=True
-        )
+        share = FLOP[options.method] * parameters * pace / statistics.median(limits)
+        ratio = f"x {pace / than:.2f}" if than else ""
+        print(f"{paced.name:26} {pace:6.0f} tokens/s  {share:4.0%} of the product  {ratio}", flush=True)
         return pace
 
     steps: Iterator[Any] = iter(run)
