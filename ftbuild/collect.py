@@ -59,7 +59,7 @@ def needed(store: Store, *, keep: int, locks: Iterable[Path]) -> Needed:
     for told in history(store):
         where = (told["recipe"], told.get("project"), told.get("folder"))
         counts[where] = counts.get(where, 0) + 1
-        if counts[where] <= keep:
+        if counts[where] <= keep and not _given_up(told):
             found.keys |= {s["key"] for s in told["stages"].values()}
     for record in _actions(store):
         if record["key"] in found.keys:
@@ -68,6 +68,13 @@ def needed(store: Store, *, keep: int, locks: Iterable[Path]) -> Needed:
             if record["stage"] == "generate":
                 found.requests |= _requests(store, record)
     return found
+
+
+def _given_up(told: Mapping[str, Any]) -> bool:
+    """Say whether a build was a job of a sweep whose results somebody has removed, in a project on this machine."""
+    project, folder = Path(str(told.get("project") or "")), str(told.get("folder") or "")
+    trial = told.get("lock") is None and "sweep-" in folder
+    return trial and project.is_absolute() and project.is_dir() and not (project / folder).is_dir()
 
 
 def _actions(store: Store) -> Iterator[dict[str, Any]]:

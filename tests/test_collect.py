@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -153,3 +154,11 @@ def test_people_are_told_too(workshop: Workshop) -> None:
     assert "nothing was removed, apply=true does it" in ran.out
     assert "thrown away" in workshop.run("keep=1", "apply=true", verb="gc").out
     assert json.loads(workshop.run("--json", verb="gc").out)["applied"] is False
+
+
+def test_a_sweep_is_needed_as_long_as_its_results_lie_there(workshop: Workshop) -> None:
+    assert workshop.run("-m", "curate.hold_out=1,2", "until=curate").code == 0
+    assert gc(workshop)["pieces"] == []
+    for folder in (workshop.folder / "builds").glob("sweep-*"):
+        shutil.rmtree(folder)
+    assert kinds(gc(workshop)) == {"record", "object"}
