@@ -161,7 +161,7 @@ def theirs(model: Any, tokenizer: Any, batches: list[list[Row]], run: Run, folde
     data = Dataset(InMemoryTable.from_pydict(laid), fingerprint="rows")
     paced = Paced("TRL", lambda: None)
 
-    class Clock(TrainerCallback):  # type: ignore[misc]
+    class Clock(TrainerCallback):
         def on_step_begin(self, *_: Any, **__: Any) -> None:
             self.started = time.perf_counter()
 
