@@ -49,7 +49,6 @@ Your own recipes lie in ./conf/recipe/NAME.yaml and their prompts in ./prompts; 
 Exit codes: 0 done, 1 a stage failed, 2 recipe or command line, 3 source or network, 4 budget, 5 lock, 130 interrupted.
 """
 
-_HYDRA_ONLY = frozenset({"--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--hydra-help", "--package", "-p"})
 _HYDRA_WITH_VALUE = frozenset(
     {
         "--cfg",

@@ -1,7 +1,7 @@
 """Builds found by name, and two of them compared.
 
-In: a word such as `agrippina`, `agrippina~1`, `builds/sweep-epochs/2` or the beginning of an id.  Out: the build's manifest,
-with `origin`, from where its outputs can be read; or the differences between two of them as plain data.
+In: a word such as `agrippina`, `agrippina~1`, `builds/sweep-epochs-mill/2` or the beginning of an id.  Out: the build's
+manifest, with `origin`, from where its outputs can be read; or the differences between two of them as plain data.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ In: overrides such as `+recipe=agrippina train.epochs=2`.  Out: a `Recipe`, or a
 problem: the file and line (or "command line"), the key, what is wrong, the nearest right name.
 
 Hydra composes (`ftbuild.composing`); `ftbuild.schema` checks.  Keys given on the command line are passed to Hydra as
-`++key=value`, so that every key of the schema may be set whether or not a YAML file mentions it, and so that one place judges
-all of them.
+`++key=value`, with or without a plus of their own, so that every key of the schema may be set whether or not a YAML file
+mentions it, and so that one place judges all of them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ftbuild.store import Store
     from ftbuild.sweep import Job
 
-_PLAIN_OVERRIDE = re.compile(r"^(?P<key>[A-Za-z_][\w.@/-]*)=")
+_PLAIN_OVERRIDE = re.compile(r"^\+?(?P<key>[A-Za-z_][\w.@/-]*)=")
 _SECRET = re.compile(r"(?i)(^|[+._{,])\s*(api_?key|token|secret|password)\s*[=:]\s*\S|\bsk-[\w-]{16,}")
 
 
@@ -62,13 +62,13 @@ def _rewrite(override: str, known: set[str]) -> str:
         return override
     key = match["key"]
     if key in ("recipe", "sweep"):
-        return "+" + override
+        return "+" + override.lstrip("+")
     if key.partition("@")[0] in known or key.startswith(("hydra.", "hydra/")):
         value = override.partition("=")[2]
         if key in known and re.fullmatch(r"(?i)[-+.\d]+|true|false|null", value):  # Hydra wants words here
             raise ConfigError(f"{key} (command line): there is no option {value!r}; {nearest(value, paths.options(key))}")
         return override
-    return "++" + override
+    return "++" + override.lstrip("+")
 
 
 def recipe_from(composed: Composed) -> Recipe:
@@ -146,9 +146,10 @@ def described_recipes() -> list[tuple[str, str, str]]:
     """Return name, file and first comment of every recipe; the user's come before ours of the same name."""
     found: dict[str, tuple[str, str, str]] = {}
     for folder in paths.conf_folders():
-        for file in sorted((folder / "recipe").glob("*.yaml")):
+        for file in sorted((folder / "recipe").rglob("*.yaml")):
+            name = file.relative_to(folder / "recipe").with_suffix("").as_posix()
             lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
             comments = [line.lstrip("# ") for line in lines if line.startswith("#") and "@package" not in line]
             shown = "shipped" if shipped(file) else paths.shown(file)
-            found.setdefault(file.stem, (file.stem, shown, comments[0] if comments else ""))
+            found.setdefault(name, (name, shown, comments[0] if comments else ""))
     return sorted(found.values())

@@ -96,8 +96,8 @@ def remember(store: Store, told: Manifest, *, folder: Path, lock: Path | None) -
     write_json(store.root / "builds" / name / f"{told['ended'].replace(':', '')}-{told['id']}.json", {**told, **where})
 
 
-def history(store: Store, name: str = "*") -> Iterator[Manifest]:
-    """Yield the manifests of finished builds in the store's history, the newest first."""
+def history(store: Store, name: str = "**") -> Iterator[Manifest]:
+    """Yield the manifests of finished builds in the store's history, the newest first; a recipe's name may be a path."""
     files = sorted((store.root / "builds").glob(f"{name}/*.json"), key=lambda f: f.name, reverse=True)
     for file in files:
         if isinstance(told := read_json(file), dict) and isinstance(told.get("stages"), dict):

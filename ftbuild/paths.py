@@ -64,5 +64,6 @@ def groups() -> set[str]:
 
 
 def options(group: str) -> list[str]:
-    """Return the options of a group by name: its YAML files, the user's and ours."""
-    return sorted({p.stem for f in conf_folders() for p in (f / group).glob("*.yaml")})
+    """Return the options of a group by name: its YAML files, the user's and ours, those in folders below it too."""
+    homes = [folder / group for folder in conf_folders()]
+    return sorted({p.relative_to(home).with_suffix("").as_posix() for home in homes for p in home.rglob("*.yaml")})

@@ -86,10 +86,13 @@ def _as_typed(override: str) -> str:
 
 
 def named(overrides: Sequence[str]) -> str:
-    """Return the name of the sweep that a command line asks for: that of its file in `conf/sweep`, or one made of its words."""
-    option = next((o.partition("=")[2] for o in overrides if o.lstrip("+").startswith(f"{_GROUP}=")), "")
+    """Return the name of the sweep that a command line asks for: those of its file and recipe, or one made of its words."""
     words = sorted(o.lstrip("+") for o in overrides)
-    return option or f"s{digest(words)[:8]}"  # with a letter before it, as Hydra reads 91e51322 as a number
+    given = {key: value for key, _, value in (word.partition("=") for word in words)}
+    option, recipe = given.get(_GROUP, ""), re.sub(r"[^A-Za-z0-9_-]+", "-", given.get("recipe", ""))
+    if option:
+        return f"{option}-{recipe}"
+    return f"s{digest(words)[:8]}"  # with a letter before it, as Hydra reads 91e51322 as a number
 
 
 def begin(folder: Path) -> None:

@@ -254,7 +254,7 @@ def test_any_key_of_a_recipe_can_be_set(ftbuild: Ftbuild) -> None:
     given = ["train.epochs=7", "format=chat", "format.system=Speak up.", "train.options.note=x", "~evaluate.probes.first"]
     ran = ftbuild("+recipe=words", *given, "--cfg", "job")
     config = yaml.safe_load(ran.out)
-    assert (config["train"]["epochs"], config["train"]["options"]) == (7, {"checkpoints": 0, "note": "x"})
+    assert (config["train"]["epochs"], config["train"]["options"]) == (7, {"note": "x"})
     assert (config["format"]["kind"], config["format"]["system"]) == ("chat", "Speak up.")
     assert config["evaluate"]["probes"] == {}
     assert ftbuild("plan", "+recipe=words", *given).code == 0
@@ -653,6 +653,11 @@ def test_what_was_done_before_an_error_is_kept(ftbuild: Ftbuild) -> None:
     assert [name for name, verdict in steps.items() if verdict == "restore"] == done
     again = ftbuild("+recipe=words", "provider=openai")
     assert [line.split()[0] for line in again.err.splitlines() if line.startswith(tuple(STAGES))] == ["baseline"]
+
+
+def test_a_plus_before_a_key_that_there_is_already_does_no_harm(ftbuild: Ftbuild) -> None:
+    assert ftbuild("plan", "+recipe=words", "+curate.hold_out=3") == ftbuild("plan", "+recipe=words", "curate.hold_out=3")
+    assert ftbuild("plan", "+recipe=words", "+curate.hold_out=3").code == 0
 
 
 def test_asking_nothing_gives_no_document(ftbuild: Ftbuild) -> None:

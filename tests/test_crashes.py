@@ -17,6 +17,8 @@ from tests.serving import ROWS, create, ended, events, lines, processes, served,
 
 LONG: dict[str, Any] = {"n_epochs": 1000, "batch_size": 1, "checkpoints": 0}
 
+pytestmark = pytest.mark.slow  # servers and trainers that are killed and started again
+
 
 def trainers(job: str) -> list[int]:
     return processes("ftbuild.local.trainer", job)

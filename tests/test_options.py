@@ -227,9 +227,23 @@ def test_locked_refuses_other_replies_than_those_it_was_built_from(workshop: Wor
 
 
 def test_ask_says_in_a_line_what_the_provider_refuses(workshop: Workshop) -> None:
-    workshop.environment[KEY] = "sk-of-nobody"
+    workshop.environment = {KEY: "sk-of-nobody"}
     ran = workshop.run("Who was the first keeper?", verb="ask")
     assert (ran.code, ran.out) == (2, "")
     assert [line for line in ran.err.splitlines() if line.startswith("error: ")] != []
     assert "HTTP 401" in ran.err
     assert "Traceback" not in ran.err
+
+
+def test_a_recipe_in_a_folder_of_recipes_is_built_listed_and_kept_by_gc(workshop: Workshop) -> None:
+    workshop.write(
+        "conf/recipe/coast/light.yaml", (workshop.folder / "conf/recipe/lighthouse.yaml").read_text(encoding="utf-8")
+    )
+    assert workshop.call("+recipe=coast/light", "train.epochs=3", "lock=null", "--json").json["ran"] == [
+        "train",
+        "evaluate",
+        "report",
+    ]
+    assert "coast/light" in [recipe["name"] for recipe in workshop.run("--json", verb="recipes").json]
+    assert workshop.run("--json", verb="gc").json["pieces"] == []
+    assert "did you mean 'light'?" in workshop.call("+recipe=coast/ligth").err

@@ -59,8 +59,9 @@ def test_a_job_is_called_by_what_only_it_has() -> None:
     assert job.folder(Path("builds/mill")) == Path("builds/sweep-lr/3")
 
 
-def test_a_sweep_is_called_as_its_file_or_by_its_words() -> None:
-    assert sweep.named(["+recipe=mill", "+sweep=epochs"]) == "epochs"
+def test_a_sweep_is_called_as_its_file_and_recipe_or_by_its_words() -> None:
+    assert sweep.named(["+recipe=mill", "+sweep=epochs"]) == "epochs-mill"
+    assert sweep.named(["+recipe=coast/light", "+sweep=epochs", "++train.suffix=a"]) == "epochs-coast-light"
     one, other = sweep.named(["+recipe=mill", "++train.epochs=2,4"]), sweep.named(["++train.epochs=2,4", "+recipe=mill"])
     assert one == other
     assert re.fullmatch("s[0-9a-f]{8}", one)
@@ -157,7 +158,7 @@ def test_a_named_sweep_is_a_file(workshop: Workshop) -> None:
     workshop.write("conf/sweep/often.yaml", NAMED)
     ran = workshop.run("sweep=often", "--json")
     assert [epochs(j) for j in jobs(ran)] == ["train.epochs=2", "train.epochs=3"]
-    assert folder(workshop).name == "sweep-often"
+    assert folder(workshop).name == "sweep-often-lighthouse"
 
 
 def test_the_page_is_whole_and_links_to_the_reports(workshop: Workshop) -> None:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from ftbuild.quote import Quote
 
 _MOST_REASONS = 8
-_STYLES = {"fresh": "dim", "restore": "cyan", "run": "yellow", "run only if its input changes": ""}
 
 
 def plan(build: Build, arguments: Arguments, console: Console) -> tuple[int, float | None]:
