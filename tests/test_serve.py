@@ -225,3 +225,9 @@ def test_half_a_surrogate_pair_is_no_text(server: Served, field: str) -> None:
     content = b'{"model": "a", "prompt": "a", "' + field.encode() + b'": "\\ud800"}'
     told = httpx2.post(address(server, "/v1/completions"), headers=headers, content=content)
     assert (told.status_code, told.json()["error"]["type"]) == (400, "invalid_request_error")
+
+
+def test_a_body_that_is_not_json_is_refused(server: Served) -> None:
+    headers = {"authorization": f"Bearer {KEY}", "content-type": "text/plain"}
+    for path in ("/v1/completions", "/v1/chat/completions"):
+        assert httpx2.post(address(server, path), headers=headers, content=b"a", timeout=PATIENCE).status_code == 400

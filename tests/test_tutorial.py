@@ -39,7 +39,7 @@ def test_the_tutorial_works_again(server: Served, tiny_model: Path) -> None:
 
 @pytest.mark.slow
 def test_the_tutorial_teaches(server: Served) -> None:
-    told = run(server, "--words", "12", "--epochs", "12")
+    told = run(server, "--words", "12", "--epochs", "6")
     before, after = told.split("before: ")[1].split("\n", 1)
     assert "Otho" not in before.partition("\n")[0]
     assert "Otho, the commander of his army." in after  # from the training rows, word for word

@@ -45,6 +45,8 @@ class AnswerRequest(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _is_text(cls, given: Any) -> Any:
+        if not isinstance(given, dict):  # such as the bytes of a body that is not JSON
+            return given
         try:
             json.dumps(given, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
