@@ -93,7 +93,8 @@ def remember(store: Store, told: Manifest, *, folder: Path, lock: Path | None) -
     """Add a build to the store's history, which says what may be thrown away and what may not."""
     name = told["recipe"]
     where = {"project": str(Path.cwd()), "folder": str(folder), "lock": str(lock.absolute()) if lock else None}
-    write_json(store.root / "builds" / name / f"{told['ended'].replace(':', '')}-{told['id']}.json", {**told, **where})
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%S.%f")  # to the microsecond: the names tell which of two builds is newer
+    write_json(store.root / "builds" / name / f"{now}-{told['id']}.json", {**told, **where})
 
 
 def history(store: Store, name: str = "**") -> Iterator[Manifest]:
