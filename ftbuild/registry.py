@@ -60,15 +60,22 @@ class Registry(Generic[R]):
         self._home = home
         self._functions: dict[str, Callable[..., R]] = {}
         self._files: dict[str, tuple[str, ...]] = {}
+        self._formats: dict[str, tuple[str, ...]] = {}
         self._depends: dict[str, Callable[[Any], Mapping[str, str]] | None] = {}
 
     def __call__(
-        self, name: str, *, files: tuple[str, ...] = (), depends: Callable[[Any], Mapping[str, str]] | None = None
+        self,
+        name: str,
+        *,
+        files: tuple[str, ...] = (),
+        formats: tuple[str, ...] = (),
+        depends: Callable[[Any], Mapping[str, str]] | None = None,
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Register the decorated function under `name`.
 
-        `files` names those of its parameters that name a local file; `depends` says what else the result depends on, such as
-        the version of a model, given whatever those who ask about this kind of function have to offer.
+        `files` names those of its parameters that name a local file; `formats` are those of documents that it is for, if it is
+        not for all; `depends` says what else the result depends on, such as the version of a model, given whatever those who
+        ask about this kind of function have to offer.
         """
 
         def register(function: Callable[P, R]) -> Callable[P, R]:
@@ -76,6 +83,7 @@ class Registry(Generic[R]):
                 raise ValueError(f"two functions are registered as {self.noun} {name!r}")
             self._functions[name] = function
             self._files[name] = files
+            self._formats[name] = formats
             self._depends[name] = depends
             return function
 
@@ -108,6 +116,11 @@ class Registry(Generic[R]):
     def files(self, use: Use[R]) -> list[str]:
         """Return the local files that a use of a function names in its parameters."""
         return [str(use.params[p]) for p in self._files[use.name] if use.params.get(p)]
+
+    def suits(self, name: str, format_: str) -> bool:
+        """Say whether the function called `name` is for documents of a format."""
+        importlib.import_module(self._home)
+        return not self._formats[name] or format_ in self._formats[name]
 
     def depends(self, name: str, given: Any) -> dict[str, str]:
         """Return what else the result of the function called `name` depends on besides its arguments, by name."""

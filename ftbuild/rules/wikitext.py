@@ -14,6 +14,8 @@ from ftbuild.registries import RULES
 
 Change = Callable[[Any], str | None]
 
+_FORMATS = ("wikitext",)
+
 _BROKEN_TAG = re.compile(r"(<[a-zA-Z]+)\n")
 """A tag whose name ends its line, which MediaWiki reads and the parser does not."""
 
@@ -51,20 +53,20 @@ def _tag(node: Any) -> str:
     return str(node.tag).strip().lower() if _kind(node) == "Tag" else ""
 
 
-@RULES("drop_comments")
+@RULES("drop_comments", formats=_FORMATS)
 def drop_comments(text: str) -> str:
     """Drop `<!-- … -->`."""
     return rewrite(text, lambda node: "" if _kind(node) == "Comment" else None)
 
 
-@RULES("drop_tags")
+@RULES("drop_tags", formats=_FORMATS)
 def drop_tags(text: str, *, tags: tuple[str, ...]) -> str:
     """Drop these HTML-like tags with everything in them; wiki tables count as `table`."""
     names = {t.lower() for t in tags}
     return rewrite(text, lambda node: "" if _tag(node) in names else None)
 
 
-@RULES("unwrap_tags")
+@RULES("unwrap_tags", formats=_FORMATS)
 def unwrap_tags(text: str) -> str:
     """Replace every other tag by what it holds: italics, bold, `<small>`; line breaks by a space."""
 
@@ -78,7 +80,7 @@ def unwrap_tags(text: str) -> str:
     return rewrite(text, change, emphasis=True)
 
 
-@RULES("drop_links")
+@RULES("drop_links", formats=_FORMATS)
 def drop_links(text: str, *, prefixes: tuple[str, ...]) -> str:
     """Drop links into these namespaces whole, captions and all: files, categories, other languages."""
     starts = tuple(f"{p.lower()}:" for p in prefixes)
@@ -89,7 +91,7 @@ def drop_links(text: str, *, prefixes: tuple[str, ...]) -> str:
     return rewrite(text, change)
 
 
-@RULES("unlink")
+@RULES("unlink", formats=_FORMATS)
 def unlink(text: str) -> str:
     """Replace `[[a|b]]` and `[url b]` by b, and `[[a]]` by a; a file that no rule dropped, by its caption."""
 
@@ -103,7 +105,7 @@ def unlink(text: str) -> str:
     return rewrite(text, change)
 
 
-@RULES("templates")
+@RULES("templates", formats=_FORMATS)
 def templates(text: str, *, keep: Mapping[str, str] = {}) -> str:
     """Drop every `{{…}}`, but put a parameter in the place of those whose text counts: `keep: {lang: "2"}`.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ftbuild.errors import SourceError
 from ftbuild.records import Document, read_documents, write_jsonl
+from ftbuild.registries import RULES
 from ftbuild.stage import Task, stage
 
 
@@ -27,6 +28,8 @@ def clean(task: Task) -> None:
     def cleaned(document: Document) -> Document:
         text = document.text
         for name, rule in task.recipe.clean.rules.items():
+            if not RULES.suits(rule.name, document.format):
+                continue
             before, text = len(text), rule(text)
             effects.append({"document": document.id, "rule": name, "removed": before - len(text), "left": len(text)})
         if not text.strip():
@@ -39,4 +42,4 @@ def clean(task: Task) -> None:
     for effect in effects:
         removed[effect["rule"]] += effect["removed"]
     task.facts["removed"] = dict(removed)
-    task.facts["characters"] = sum(e["left"] for e in effects if e["rule"] == list(task.recipe.clean.rules)[-1])
+    task.facts["characters"] = sum({e["document"]: e["left"] for e in effects}.values())
