@@ -12,7 +12,7 @@ from ftbuild.options import Options
 from ftbuild.registries import PROVIDERS
 from ftbuild.replies import Replies
 from ftbuild.store import Store
-from ftbuild.teacher import Teacher
+from ftbuild.teacher import Meter, Teacher
 
 if TYPE_CHECKING:
     import httpx2
@@ -39,10 +39,16 @@ class Services:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stack.close()
 
-    def teacher(self, provider: Provider, *, attempts: int) -> Teacher:
+    def teacher(self, provider: Provider, *, attempts: int, meter: Meter | None = None) -> Teacher:
         """Return somebody to ask many things at once; what was answered before, in any build, is not asked again."""
-        patience = self.options.lock_timeout
-        return Teacher(lambda: self.async_client(provider), provider, Replies(self.store), attempts=attempts, patience=patience)
+        return Teacher(
+            lambda: self.async_client(provider),
+            provider,
+            Replies(self.store),
+            attempts=attempts,
+            patience=self.options.lock_timeout,
+            meter=meter,
+        )
 
     def client(self, provider: Provider) -> openai.OpenAI:
         """Return a client for a provider.  It retries what is worth retrying by itself."""

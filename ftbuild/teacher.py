@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ftbuild.digest import digest
 from ftbuild.errors import ConfigError, FtbuildError, SourceError
@@ -53,6 +53,20 @@ class Reply:
     cached: bool = False
 
 
+class Meter(Protocol):
+    """Who watches what asking costs.  It is told of every sending: of first ones, retries and repairs alike."""
+
+    def before(self, request: Request) -> None:
+        """Hear of a request that is about to be sent.
+
+        May raise BudgetError: then nothing new is sent, what is under way is still waited for and kept, and the error is
+        raised; the same command goes on where this one stopped.
+        """
+
+    def after(self, request: Request, usage: Mapping[str, int]) -> None:
+        """Hear of a reply that arrived, with its tokens by kind (`prompt`, `completion`); empty where none were told."""
+
+
 class Teacher:
     """Somebody to ask, with a bound on how much is asked at once."""
 
@@ -64,12 +78,14 @@ class Teacher:
         *,
         attempts: int = 3,
         patience: float = 86400.0,
+        meter: Meter | None = None,
     ) -> None:
         self._open_client = open_client
         self._provider = provider
         self._replies = replies
         self._attempts = attempts
         self._patience = patience
+        self._meter = meter
 
     def ask(
         self, requests: Sequence[Request], *, usable: Callable[[Request, str], bool], told: Callable[[int, int], None]
@@ -124,8 +140,13 @@ class Teacher:
         usage: dict[str, int] = {}
         problem = ""
         for attempt in range(self._attempts):
+            sent = _again(request, attempt)
+            if self._meter:
+                self._meter.before(sent)
             with in_our_words(client):
-                text, finish, spent, refusal = await _send(client, _again(request, attempt))
+                text, finish, spent, refusal = await _send(client, sent)
+            if self._meter:
+                self._meter.after(sent, spent)
             usage = {k: usage.get(k, 0) + v for k, v in sorted(spent.items())}  # in the order in which it is read again
             problem = refusal or ("" if text.strip() else "an empty reply")
             if not problem and usable(request, text):
