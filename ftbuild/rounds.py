@@ -1,6 +1,6 @@
 """The engine that asks: many exchanges at once, each of which goes on by itself, and given out in their order.
 
-In: exchanges and a `Teacher`.  Out: batches of exchanges with their replies.  When something goes wrong that asking on cannot
+In: exchanges and a `Teacher`.  Out: exchanges with their replies.  When something goes wrong that asking on cannot
 mend, nothing new is sent, what is under way is waited for and kept, and the error is raised.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic
@@ -46,7 +46,7 @@ class _Place(Generic[E]):
 
 
 class Rounds(Generic[E]):
-    """Asks exchanges.  `next` returns those that are done, in order, and nothing after the last one."""
+    """Asks exchanges; made for one `play`."""
 
     def __init__(self, teacher: Teacher, address: Address, exchanges: Iterator[E]) -> None:
         self._teacher, self._exchanges = teacher, exchanges
@@ -64,7 +64,17 @@ class Rounds(Generic[E]):
         self._proven = False  # whether this provider has answered before, in another build
         self._plain = False  # whether the provider turned out to have no structured output
 
-    async def next(self) -> list[tuple[E, list[Reply]]]:
+    async def play(self, take: Callable[[E, Sequence[Reply]], None]) -> None:
+        """Ask all exchanges and hand each of them over, in order."""
+        try:
+            while batch := await self._next():
+                for exchange, said in batch:
+                    take(exchange, said)
+                await asyncio.sleep(0)
+        finally:
+            await self._close()
+
+    async def _next(self) -> list[tuple[E, list[Reply]]]:
         """Return the next exchanges that are done.  Raises what went wrong once nothing is under way any more."""
         while True:
             more = self._fill()
@@ -82,7 +92,7 @@ class Rounds(Generic[E]):
             if not more:
                 await self._changed.wait()
 
-    async def close(self) -> None:
+    async def _close(self) -> None:
         """End whatever is under way, and see that everything that arrived is on the disk."""
         self._over = True
         for task in self._tasks:

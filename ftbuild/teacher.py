@@ -8,7 +8,7 @@ before, in any build, is not sent again, and a reply counts only once it is on t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -119,48 +119,40 @@ class Teacher:
         self.patience, self.meter, self.note = patience, meter, note
 
     def ask(
-        self, exchanges: Iterable[E], *, told: Callable[[int, int], None] = lambda _done, _all: None, total: int = 0
-    ) -> Generator[tuple[E, Sequence[Reply]], None, None]:
-        """Yield exchanges with their replies, in order.  `told` hears how many of `total` are done.
+        self,
+        exchanges: Iterable[E],
+        take: Callable[[E, Sequence[Reply]], None],
+        *,
+        told: Callable[[int, int], None] = lambda _done, _all: None,
+        total: int = 0,
+    ) -> None:
+        """Hand exchanges with their replies to `take`, in order.  `told` hears how many of `total` are done.
 
         Raises ConfigError for a key or a model that the provider does not know, SourceError if it cannot be reached or has no
         credit left, BudgetError if the meter says so.  What was answered until then is kept.
         """
-        waiting = iter(exchanges)
-        first: E | None = None
         done, last = 0, 0.0
         told(0, total)
 
-        def tell(count: int) -> None:
+        def over(exchange: E, said: Sequence[Reply]) -> None:
             nonlocal done, last
-            done += count
+            take(exchange, said)
+            done += 1
             if (now := time.monotonic()) - last > _MOMENT or done == total:
                 last = now
                 told(done, total)
 
+        waiting = iter(exchanges)
         for exchange in waiting:  # what is known already needs no connection, and not even asyncio
             known = self.known(exchange)
-            if known.next is None:
-                yield exchange, known.said
-                tell(1)
-                continue
-            first = exchange
-            break
-        if first is None:
-            return
-        import asyncio
+            if known.next is not None:
+                import asyncio
 
-        from ftbuild.rounds import Rounds
+                from ftbuild.rounds import Rounds
 
-        rounds = Rounds(self, self.address(), chain([first], waiting))
-        with asyncio.Runner() as runner:
-            try:
-                while batch := runner.run(rounds.next()):
-                    for one in batch:
-                        yield one
-                        tell(1)
-            finally:
-                runner.run(rounds.close())
+                asyncio.run(Rounds(self, self.address(), chain([exchange], waiting)).play(over))
+                return
+            over(exchange, known.said)
 
     def known(self, exchange: Exchange) -> Known:
         """Return the replies that are kept for an exchange, and what is to be sent next."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, Any, TextIO
@@ -27,7 +27,7 @@ from ftbuild.units import units
 
 if TYPE_CHECKING:
     from ftbuild.recipe import Recipe, Template
-    from ftbuild.teacher import Request
+    from ftbuild.teacher import Reply, Request
     from ftbuild.teaching import Asked, Said
     from ftbuild.units import Unit
 
@@ -194,16 +194,16 @@ def _request(recipe: Recipe, template: Template, rendered: str, sample: int, who
 
 def _ask(task: Task, total: int, results: _Results) -> None:
     teacher = task.services.teacher(task.recipe.teacher.provider)
-    with (
-        task.console.step(f"asking {task.recipe.teacher.model}") as bar,
-        closing(teacher.ask(_asked(task), told=bar, total=total)) as answered,
-    ):
-        for one, replies in answered:
-            _read(one, one.read(replies), results)
-            results.counts["cached"] += all(reply.cached for reply in replies)
-            results.counts["sent"] += sum(not reply.cached for reply in replies)
-            for kind in ("prompt", "completion"):
-                results.counts[f"{kind}_tokens"] += sum(r.usage.get(kind, 0) for r in replies if not r.cached)
+
+    def take(one: Asked, replies: Sequence[Reply]) -> None:
+        _read(one, one.read(replies), results)
+        results.counts["cached"] += all(reply.cached for reply in replies)
+        results.counts["sent"] += sum(not reply.cached for reply in replies)
+        for kind in ("prompt", "completion"):
+            results.counts[f"{kind}_tokens"] += sum(r.usage.get(kind, 0) for r in replies if not r.cached)
+
+    with task.console.step(f"asking {task.recipe.teacher.model}") as bar:
+        teacher.ask(_asked(task), take, told=bar, total=total)
 
 
 def _read(one: Asked, said: Sequence[Said], results: _Results) -> None:
@@ -226,22 +226,22 @@ def _read(one: Asked, said: Sequence[Said], results: _Results) -> None:
         for unused in each.unused:
             reason = unused.reason + (" (the reply was cut off)" if cut and unused is each.unused[-1] else "")
             results.reject(Rejected(reason, unused.raw, origin(unused.line)))
-        if each.problem:
-            results.reject(Rejected(each.problem, each.reply.text, origin(0)))
         usage.update(each.reply.usage)
-    pairs, end = sum(len(each.found) for each in said), one.end(said)
-    problem = f"{said[-1].problem} ({len(said)} attempts)" if not pairs and len(said) > 1 else said[-1].problem
+    pairs, problem = sum(len(each.found) for each in said), ""
+    if not pairs:
+        problem = said[-1].problem + (f" ({len(said)} attempts)" if len(said) > 1 else "")
+        results.reject(Rejected(problem, said[-1].reply.text, origin(0)))
     results.unit(
         {
             "template": one.name,
             "request": one.request.id[:16],
             "requests": [each.request.id[:16] for each in said],
             "path": list(section.path),
-            "end": end,
+            "end": one.end(said),
             "pairs": pairs,
             "wanted": one.wanted,
             "unused": sum(len(each.unused) for each in said),
-            "problem": "" if pairs else problem,
+            "problem": problem,
             "usage": dict(usage),
         }
     )
