@@ -10,19 +10,18 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic
 
 from ftbuild.errors import FtbuildError, SourceError
+from ftbuild.exchange import E, Known, Reply, Request
 from ftbuild.pace import backoff
-from ftbuild.teacher import E, Reply, Request
+from ftbuild.replies import Writer
 from ftbuild.wire import Address, Answer, Kind, Trouble, Wire
 
 if TYPE_CHECKING:
-    from ftbuild.teacher import Known, Teacher
+    from ftbuild.teacher import Teacher
 
-_WRITERS = 8  # threads that put replies on the disk; a disk is as quick with eight as with more
 _AT_LEAST, _AT_MOST = 1_000, 10_000  # exchanges that may be done before the oldest one is
 _A_BATCH = 256
 _STRIKES = 3  # exchanges without an answer, and none with one, until the provider is given up
@@ -54,7 +53,7 @@ class Rounds(Generic[E]):
         self._line: deque[_Place[E]] = deque()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._sending: set[asyncio.Task[Any]] = set()  # those that must not be ended, as somebody pays for their replies
-        self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="replies")
+        self._writer = Writer(teacher.replies)
         self._changed = asyncio.Event()
         self._over = False
         self._error: BaseException | None = None
@@ -98,7 +97,7 @@ class Rounds(Generic[E]):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._writers.shutdown(wait=True)
+        self._writer.close()
         await self._wire.close()
 
     def _fill(self) -> bool:
@@ -158,8 +157,7 @@ class Rounds(Generic[E]):
                 self._strikes, self._answers = 0, self._answers + 1
                 record: dict[str, Any] = {"text": answer.text, "finish": answer.finish, "usage": answer.usage}
                 record |= {"refusal": answer.refusal} if answer.refusal else {}
-                loop = asyncio.get_running_loop()
-                await loop.run_in_executor(self._writers, self._teacher.replies.put, request.id, record)
+                await self._writer.put(request.id, record)
                 return Reply(answer.text, answer.finish, answer.usage, answer.refusal)
             except Trouble as trouble:
                 self._count(trouble)

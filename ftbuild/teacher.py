@@ -8,13 +8,11 @@ before, in any build, is not sent again, and a reply counts only once it is on t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
-from ftbuild.digest import digest
+from ftbuild.exchange import E, Exchange, Known, Meter, Once, Reply, Request
 
 if TYPE_CHECKING:
     from ftbuild.pace import Pace
@@ -22,83 +20,7 @@ if TYPE_CHECKING:
     from ftbuild.replies import Replies
     from ftbuild.wire import Address
 
-
-@dataclass(frozen=True)
-class Request:
-    """One request: to which endpoint, with which body, who is asked, and which sample of it this is."""
-
-    endpoint: str
-    body: dict[str, Any]
-    who: Mapping[str, str] = field(default_factory=dict)
-    sample: int = 0
-
-    @cached_property
-    def id(self) -> str:
-        """The hash that the reply is kept under."""
-        return digest(["request", self.endpoint, self.body, dict(self.who), self.sample])
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What came back: the text, why it ended, and the tokens that it cost.
-
-    `problem` says why there is no usable text; `lost` that the provider gave no answer at all, so that nothing is kept.
-    """
-
-    text: str
-    finish: str = ""
-    usage: dict[str, int] = field(default_factory=dict)
-    problem: str = ""
-    cached: bool = False
-    lost: bool = False
-
-
-class Meter(Protocol):
-    """Who watches what asking costs.  It is told of every sending: of first ones, retries and repairs alike."""
-
-    def before(self, request: Request) -> None:
-        """Hear of a request that is about to be sent.
-
-        May raise BudgetError: then nothing new is sent, what is under way is still waited for and kept, and the error is
-        raised; the same command goes on where this one stopped.
-        """
-
-    def after(self, request: Request, usage: Mapping[str, int]) -> None:
-        """Hear that a request has ended, once for each `before` that let it go.
-
-        `usage` holds its tokens by kind (`prompt`, `completion`), and nothing if it was not answered or none were told.
-        """
-
-
-class Exchange(Protocol):
-    """Something to ask, and what to ask next once there are replies: for what is missing, or for a better one."""
-
-    @property
-    def request(self) -> Request:
-        """What to ask first."""
-
-    def follow(self, said: Sequence[Reply]) -> Request | None:
-        """Return what to ask next after these replies, or None if that is all.  The same replies give the same request."""
-
-    def satisfied(self, said: Sequence[Reply]) -> bool:
-        """Say whether the replies are of use.  If not, the last request is worth sending again in another build."""
-
-
-@dataclass(frozen=True)
-class Once:
-    """A request whose reply is taken as it is."""
-
-    request: Request
-
-    def follow(self, said: Sequence[Reply]) -> Request | None:
-        """Ask nothing else."""
-
-    def satisfied(self, said: Sequence[Reply]) -> bool:
-        """Be content with anything that was answered."""
-        return not said[-1].lost
-
-
-E = TypeVar("E", bound=Exchange)
+__all__ = ["Exchange", "Meter", "Once", "Reply", "Request", "Teacher"]
 
 
 class Teacher:
@@ -175,15 +97,6 @@ class Teacher:
         if kept is None:
             return None
         return Reply(kept["text"], kept["finish"], kept["usage"], kept.get("refusal", ""), cached=True)
-
-
-@dataclass(frozen=True)
-class Known:
-    """What is known of an exchange: its replies so far and the next request, to be sent `anew` though there is a reply."""
-
-    said: list[Reply]
-    next: Request | None
-    anew: bool = False
 
 
 _MOMENT = 0.1  # seconds between two words on how far it is

@@ -8,11 +8,10 @@ Which templates are used depends on the teacher's size: those made for a capable
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -20,7 +19,7 @@ from ftbuild.digest import digest
 from ftbuild.errors import FtbuildError
 from ftbuild.prompts import Prompts, template_digest
 from ftbuild.providers import answering
-from ftbuild.records import Origin, Pair, Rejected, read_sections
+from ftbuild.records import Origin, Pair, Rejected, line, read_sections
 from ftbuild.registries import KINDS
 from ftbuild.stage import Task, stage
 from ftbuild.units import units
@@ -64,6 +63,7 @@ class _Results:
     """The three files, and what is counted while they are written."""
 
     files: Mapping[str, TextIO]
+    digests: Mapping[str, str]
     ends: Counter[str] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
     rejected: list[Rejected] = field(default_factory=list)
@@ -95,8 +95,7 @@ class _Results:
             list_.append(unit)
 
     def _write(self, name: str, record: Any) -> None:
-        plain = record if isinstance(record, dict) else asdict(record)
-        self.files[name].write(json.dumps(plain, ensure_ascii=False) + "\n")
+        self.files[name].write(line(record))
         self.counts[name] += 1
 
 
@@ -116,7 +115,7 @@ def generate(task: Task) -> None:
             name: stack.enter_context((task.out / f"{name}.jsonl").open("w", encoding="utf-8"))
             for name in ("pairs", "rejected", "units")
         }
-        results = _Results(opened)
+        results = _Results(opened, {t.file: template_digest(t.file) for t in chosen(task.recipe).values()})
         sections = list(read_sections(task.input("structure/sections.jsonl"))) if task.recipe.kinds else []
         for name, kind in task.recipe.kinds.items():
             before = results.counts["pairs"]
@@ -209,14 +208,14 @@ def _ask(task: Task, total: int, results: _Results) -> None:
 def _read(one: Asked, said: Sequence[Said], results: _Results) -> None:
     """Write down what the replies about a unit hold, and how it ended."""
     section = one.unit.section
-    digest_ = template_digest(one.template.file)[:16]
+    digest_ = results.digests[one.template.file][:16]
     passage = one.unit.text if one.template.unit != "section" else ""
     usage: Counter[str] = Counter()
     for each in said:
         id_ = each.request.id
 
-        def origin(line: int, id_: str = id_) -> Origin:
-            return Origin(section.document, section.path, one.name, digest_, id_[:16], line, passage)
+        def origin(number: int, id_: str = id_) -> Origin:
+            return Origin(section.document, section.path, one.name, digest_, id_[:16], number, passage)
 
         for found in each.found:
             completion = found.completion or one.unit.text
