@@ -13,7 +13,10 @@ RULES: Registry[str] = Registry("rule", home="ftbuild.rules")
 """`(text, *, …) -> text`: one step of cleaning."""
 
 PARSERS: Registry[Any] = Registry("parser", home="ftbuild.parsers")
-"""`(reply) -> Parsed`: how a teacher's reply becomes pairs."""
+"""`(reply) -> Parsed`: how a teacher's reply becomes pairs.
+
+Traits: `schema`, the JSON Schema of a reply in structured output; `many`, whether it holds as many pairs as were asked for.
+"""
 
 KINDS: Registry[Any] = Registry("kind", home="ftbuild.kinds")
 """`(sections, language, *, …) -> iterable of Pair`: rows that are made from the text itself and ask no teacher.
@@ -25,7 +28,10 @@ FILTERS: Registry[Any] = Registry("filter", home="ftbuild.filters")
 """`(pairs, *, …) -> iterable of (Pair, reason to reject or "")`: what may become training data."""
 
 GRADERS: Registry[Any] = Registry("grader", home="ftbuild.graders")
-"""`(answer, expected, *, …) -> Grade`: whether an answer is right."""
+"""`(answer, expected, *, …) -> Grade`: whether an answer is right.
+
+With a trait `asks`, `(question, answer, expected, *, …) -> values`, a judge is asked, and the grader is given its reply.
+"""
 
 PROVIDERS: Registry[Any] = Registry("provider", home="ftbuild.providers")
 """`(provider, state, console) -> context manager of Connection`: who answers and trains.
