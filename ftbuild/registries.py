@@ -9,8 +9,13 @@ from ftbuild.registry import Registry
 SOURCES: Registry[Any] = Registry("source", home="ftbuild.sources")
 """`(*, …) -> iterable of Document or Pair`: where texts and ready rows come from."""
 
-RULES: Registry[str] = Registry("rule", home="ftbuild.rules")
-"""`(text, *, …) -> text`: one step of cleaning."""
+RULES: Registry[Any] = Registry("rule", home="ftbuild.rules")
+"""`(text, *, …) -> text`, or `Cleaned`: one step of cleaning.
+
+One with a second positional parameter is given what is known of the document: its `meta`, with `title` and `format`.  One
+with `readings=` is given the texts of all documents, and yields as many: `(texts, *, …) -> iterator of texts`.
+`depends` is given None.
+"""
 
 PARSERS: Registry[Any] = Registry("parser", home="ftbuild.parsers")
 """`(reply) -> Parsed`: how a teacher's reply becomes pairs."""
