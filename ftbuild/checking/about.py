@@ -79,9 +79,10 @@ class Row:
 
     @property
     def excerpt(self) -> str:
-        """The beginning of the row, on one line."""
+        """The end of what is asked and the beginning of the answer, on one line; or the beginning of the data."""
         if self.sound:
-            return short(f"{self.prompt} → {self.answer}")
+            asked = self.prompt if len(self.prompt) <= _EXCERPT // 2 else "…" + self.prompt.rstrip()[-_EXCERPT // 2 :]
+            return short(f"{asked} → {self.answer}")
         return short(self.data if isinstance(self.data, str) else json.dumps(self.data, ensure_ascii=False, default=str))
 
 
@@ -169,10 +170,10 @@ def data(name: str) -> Any:
     return json.loads((Path(__file__).parent / name).read_text(encoding="utf-8"))
 
 
-def least_rows(provider: str) -> int:
-    """Return how many rows a kind of provider wants at least."""
+def least_rows(kind: str, base_url: str | None) -> int:
+    """Return how many rows a provider wants at least; at an address of one's own nobody knows."""
     least: dict[str, int] = data("limits.json")["least_rows"]
-    return least.get(provider, least[""])
+    return 1 if base_url else least.get(kind, least[""])
 
 
 def most_tokens(model: str) -> int:

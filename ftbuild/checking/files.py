@@ -51,7 +51,7 @@ def columns(_: About) -> Watch:
         if not isinstance(row.data, dict):
             return row.data  # type: ignore[no-any-return]
         names = dict(_renamed(row.data))
-        made = {names.get(k, k): v for k, v in row.data.items()}
+        made: dict[str, Any] = {names.get(k, k): v for k, v in row.data.items()}
         kind = kind_of(made)
         return {k: v for k, v in made.items() if k in known_columns(kind)} if kind else made
 
@@ -63,10 +63,10 @@ def _renamed(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     if kind_of(row):
         return []
     names = {name.strip().casefold(): name for name in row}
-    found = []
+    found = list[tuple[str, str]]()
     for right, others in data("limits.json")["columns"].items():
-        other = next((names[o] for o in (right, *others) if o in names), None)
-        if other is None:
+        other = next((names[o] for o in (right, *others) if o in names), "")
+        if not other:
             return []
         found.append((other, right))
     return [pair for pair in found if pair[0] != pair[1]]

@@ -61,6 +61,14 @@ class Checked:
         """Return the findings of one severity."""
         return [f for f in self.findings if f.severity == severity]
 
+    def in_words(self) -> str:
+        """Return how many findings there are of each severity."""
+        told = []
+        for severity in _ORDER:
+            many = sum(f.severity == severity for f in self.findings)
+            told.append(f"{many} {severity}{'' if many == 1 else 's'}" if many else f"no {severity}s")
+        return ", ".join(told)
+
     @property
     def ok(self) -> bool:
         """Whether there is no error."""
@@ -73,7 +81,9 @@ def about(provider: Provider, model: str, *, state: Path | None = None, separato
 
     counts: Counter = counter(provider, model, state)
     most = counts.context or most_tokens(model)
-    return About(counts, model, least_rows(provider.kind), most, separator, stop, declared=bool(separator or stop))
+    return About(
+        counts, model, least_rows(provider.kind, provider.base_url), most, separator, stop, declared=bool(separator or stop)
+    )
 
 
 def check(rows: Iterable[tuple[int, Any] | Problem], about: About, told: Callable[[int], None] = lambda _: None) -> Checked:

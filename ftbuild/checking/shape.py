@@ -50,7 +50,7 @@ class Shapes:
         errors = list(_validator(kind).iter_errors(row))
         if not errors:
             return kind, ""
-        from jsonschema.exceptions import best_match
+        from jsonschema.exceptions import best_match  # type: ignore[import-untyped]
 
         return kind, _in_words(best_match(errors))
 
@@ -71,7 +71,7 @@ def known_columns(kind: str) -> tuple[str, ...]:
 
 @cache
 def _validator(kind: str) -> Any:
-    from jsonschema import Draft202012Validator
+    from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
     assert kind in KINDS
     return Draft202012Validator(data(f"schemas/{kind}.json"))

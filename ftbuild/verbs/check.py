@@ -130,15 +130,7 @@ def _show(name: str, checked: Checked, about: About, console: Console) -> None:
     for what, mark in (("separator", about.separator), ("stop token", about.stop)):
         if mark:
             console.result(f"  {what:<10} {mark!r}")
-    console.result(_counted(checked))
-
-
-def _counted(checked: Checked) -> str:
-    told = []
-    for severity in ("error", "warning", "hint"):
-        many = len(checked.of(severity))
-        told.append(f"{many} {severity}{'' if many == 1 else 's'}" if many else f"no {severity}s")
-    return "  " + ", ".join(told)
+    console.result(f"  {checked.in_words()}")
 
 
 def _what(finding: Finding) -> str:
@@ -160,7 +152,7 @@ def _show_mended(mended: Mended, after: Checked, console: Console) -> None:
     told = ", ".join(done) or "nothing had to be done"
     console.result(f"{mended.file}: {mended.rows:,} rows ({told})")
     console.result(f"  what was done, row by row: {mended.log}")
-    console.result(_counted(after))
+    console.result(f"  {after.in_words()}")
     for finding in after.of("error"):
         console.result(f"  error: {finding.message} ({finding.count:,}): {finding.fix}")
 
