@@ -29,6 +29,9 @@ KINDS: Registry[Any] = Registry("kind", home="ftbuild.kinds")
 FILTERS: Registry[Any] = Registry("filter", home="ftbuild.filters")
 """`(pairs, *, …) -> iterable of (Pair, reason to reject or "")`: what may become training data."""
 
+CHECKS: Registry[Any] = Registry("check", home="ftbuild.checking")
+"""`(about) -> Watch`: what may be wrong with training rows; run over every file of them before it is sent."""
+
 GRADERS: Registry[Any] = Registry("grader", home="ftbuild.graders")
 """`(answer, expected, *, …) -> Grade`: whether an answer is right."""
 
