@@ -16,6 +16,10 @@ from ftbuild.plain import escape, heading, joined, one_line
 from ftbuild.records import Document
 
 
+_BEFORE_A_TITLE = 200
+"""Characters that may stand before a title: a date, a number, the name of whoever published it."""
+
+
 @dataclass(frozen=True)
 class Block:
     """A heading of a level from 1, or with level 0 a paragraph, a list or a table, whose lines are final."""
@@ -29,9 +33,11 @@ def document(blocks: Iterable[Block], name: str, *, title: str = "", meta: Mappi
     kept = [block for block in blocks if block.text.strip()]
     if not kept:
         raise SourceError(f"{name}: holds no text", hint="drop it, or let on_error: skip pass over it")
-    first = one_line(kept[0].text) if kept[0].level else ""
-    if first and sum(b.level <= kept[0].level for b in kept if b.level) == 1 and len(kept) > 1:
-        title, kept = first, kept[1:]
+    place = next((n for n, block in enumerate(kept) if block.level), 0)
+    first = one_line(kept[place].text) if kept[place].level and sum(len(b.text) for b in kept[:place]) < _BEFORE_A_TITLE else ""
+    if first and sum(b.level <= kept[place].level for b in kept if b.level) == 1 and len(kept) > 1:
+        title = first
+        del kept[place]
     levels = {level: n for n, level in enumerate(sorted({b.level for b in kept if b.level}), start=1)}
     lines = [heading(levels[b.level], b.text) if b.level else escape(b.text) for b in kept]
     title = one_line(title) or first or PurePosixPath(name.replace("\\", "/")).stem or name

@@ -39,7 +39,7 @@ def pdf(data: bytes, name: str) -> Iterator[Document]:
     try:
         if not 0 < count <= _MOST_PAGES:
             raise SourceError(f"{name}: has {count:,} pages")
-        found, empty, broken = _pages(opened, count, pypdfium2.PdfiumError)
+        found, heights, empty, broken = _pages(opened, count, pypdfium2.PdfiumError)
         if not found:
             raise SourceError(
                 f"{name}: holds no text on its {count} {'page' if count == 1 else 'pages'} (a scan?)",
@@ -52,19 +52,20 @@ def pdf(data: bytes, name: str) -> Iterator[Document]:
         lost += [f"damaged pages {listed(broken)}"] if broken else []
         meta |= {"lost": "; ".join(lost)} if lost else {}
         title = "" if _WRITTEN_BY_PROGRAMS.search(title) else title
-        yield document(blocks(found, _outline(opened), count), name, title=title, meta=meta)
+        yield document(blocks(found, _outline(opened), heights), name, title=title, meta=meta)
     finally:
         opened.close()
 
 
-def _pages(opened: Any, count: int, failure: type[Exception]) -> tuple[list[Line], list[int], list[int]]:
-    """Return the lines of all pages, and the numbers of those without text and of those that cannot be read."""
-    found, empty, broken = list[Line](), list[int](), list[int]()
+def _pages(opened: Any, count: int, failure: type[Exception]) -> tuple[list[Line], list[float], list[int], list[int]]:
+    """Return the lines and the heights of all pages, and the numbers of those without text and of those that cannot be read."""
+    found, heights, empty, broken = list[Line](), [0.0] * count, list[int](), list[int]()
     for n in range(count):
         try:
             page = opened[n]
             try:
                 here = lines(page, n)
+                heights[n] = float(page.get_height())
             finally:
                 page.close()
         except failure:
@@ -73,7 +74,7 @@ def _pages(opened: Any, count: int, failure: type[Exception]) -> tuple[list[Line
         found += here
         if not here:
             empty.append(n + 1)
-    return found, empty, broken
+    return found, heights, empty, broken
 
 
 def _outline(opened: Any) -> list[tuple[int, str, int]]:

@@ -18,6 +18,7 @@ from ftbuild.readers.markup import WIDE
 from ftbuild.readers.pdflines import Line, body_size
 
 _LARGER = 1.12
+_MARGIN = 0.1  # of the height of a page
 _LONGEST_HEADING = 200
 _ENDS = re.compile(r"[.!?:;…。！？：；”\"'’）)\]]\s*$")
 _SENTENCE_ENDS = re.compile(r"[.!?…。！？][”\"'’）)\]」』]*\s*$")
@@ -46,9 +47,9 @@ class _Group:
     larger: bool = False
 
 
-def blocks(found: Sequence[Line], outline: Outline, pages: int) -> list[Block]:
-    """Return the blocks of a whole document."""
-    kept = without_margins(found, pages)
+def blocks(found: Sequence[Line], outline: Outline, heights: Sequence[float]) -> list[Block]:
+    """Return the blocks of a whole document.  `heights` are those of its pages."""
+    kept = without_margins(found, heights)
     body = body_size(kept)
     titles = {_bare(title) for _, title, _ in outline}
     groups = list(_groups(kept, body, titles))
@@ -61,25 +62,27 @@ def blocks(found: Sequence[Line], outline: Outline, pages: int) -> list[Block]:
 # ---- what is repeated ----
 
 
-def without_margins(found: Sequence[Line], pages: int) -> list[Line]:
+def without_margins(found: Sequence[Line], heights: Sequence[float]) -> list[Line]:
     """Return lines without running headers, running footers and page numbers.
 
-    Those stand among the two highest or lowest of their page, and are the same on others, or count up with the pages.
+    Those stand in the margin, among the two highest or lowest of their page, and are the same on others, or count up with them.
     """
+    pages = len(heights)
     by_page: dict[int, list[Line]] = defaultdict(list)
     for line in found:
         by_page[line.page].append(line)
     edges: dict[int, tuple[list[Line], list[Line]]] = {}
     for page, lines in by_page.items():
         sorted_ = sorted(lines, key=lambda line: -line.y)
-        edges[page] = (sorted_[:2], sorted_[-2:] if len(sorted_) > 3 else [])  # noqa: PLR2004
+        edge = _MARGIN * heights[page]
+        high, low = sorted_[:2], sorted_[-2:]
+        edges[page] = ([k for k in high if k.y > heights[page] - edge], [k for k in low if k.y < edge])
     counts = Counter(key for ends in edges.values() for end in ends for line in end for key in _keys(line))
     enough = 2 if pages < 4 else 3  # noqa: PLR2004
     dropped: set[int] = set()
     for ends in edges.values():
-        for n, end in enumerate(ends):
-            outer = [*end] if n == 0 else [*reversed(end)]
-            for line in outer:
+        for end in ends:
+            for line in end:
                 alone = pages == 1 and bool(_PAGE_NUMBER.fullmatch(line.text))
                 if alone or any(counts[key] >= enough for key in _keys(line)):
                     dropped.add(id(line))
@@ -112,7 +115,7 @@ def _groups(found: Sequence[Line], body: float, titles: set[str]) -> Iterator[_G
     group: _Group | None = None
     for n, line in enumerate(found):
         if _in_table(found, n):
-            if group and group.kind == "table" and group.lines[-1].page == line.page:
+            if group and group.kind == "table" and len(group.lines[-1].cells) == len(line.cells):
                 group.lines.append(line)
                 continue
             kind, mark = "table", ""
@@ -134,7 +137,7 @@ def _in_table(found: Sequence[Line], n: int) -> bool:
     if len(line.cells) < 2:  # noqa: PLR2004
         return False
     near = [found[m] for m in (n - 1, n + 1) if 0 <= m < len(found)]
-    return any(len(other.cells) == len(line.cells) and other.page == line.page for other in near)
+    return any(len(other.cells) == len(line.cells) for other in near)
 
 
 def _kind(line: Line, body: float, titles: set[str], *, heavy: bool) -> tuple[str, str]:
