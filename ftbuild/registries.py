@@ -9,7 +9,6 @@ from ftbuild.registry import Registry
 SOURCES: Registry[Any] = Registry("source", home="ftbuild.sources")
 """`(*, …) -> iterable of Document or Pair`: where texts and ready rows come from."""
 
-<<<<<<< HEAD
 RULES: Registry[Any] = Registry("rule", home="ftbuild.rules")
 """`(text, *, …) -> text`, or `Cleaned`: one step of cleaning.
 
@@ -17,16 +16,14 @@ One with a second positional parameter is given what is known of the document: i
 with `readings=` is given the texts of all documents, and yields as many: `(texts, *, …) -> iterator of texts`.
 `depends` is given None.
 """
-=======
+
+
 READERS: Registry[Any] = Registry("reader", home="ftbuild.readers")
 """`(data, name, *, …) -> iterable of Document`: how the bytes of a file become text.
 
 `formats` are the endings (`.pdf`) and media types (`application/pdf`) that it is for.
 """
 
-RULES: Registry[str] = Registry("rule", home="ftbuild.rules")
-"""`(text, *, …) -> text`: one step of cleaning."""
->>>>>>> 8ae23699de8f8528974d42d5bab3544526cfc3d8
 
 PARSERS: Registry[Any] = Registry("parser", home="ftbuild.parsers")
 """`(reply) -> Parsed`: how a teacher's reply becomes pairs."""

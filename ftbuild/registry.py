@@ -70,12 +70,9 @@ class Registry(Generic[R]):
         self._files: dict[str, tuple[str, ...]] = {}
         self._formats: dict[str, tuple[str, ...]] = {}
         self._depends: dict[str, Callable[[Any], Mapping[str, str]] | None] = {}
-<<<<<<< HEAD
         self._readings: dict[str, int] = {}
-=======
         self._aside: dict[str, tuple[str, ...]] = {}
         self._check: dict[str, Callable[[Mapping[str, Any]], Iterable[Wrong]] | None] = {}
->>>>>>> 8ae23699de8f8528974d42d5bab3544526cfc3d8
 
     def __call__(
         self,
@@ -84,26 +81,18 @@ class Registry(Generic[R]):
         files: tuple[str, ...] = (),
         formats: tuple[str, ...] = (),
         depends: Callable[[Any], Mapping[str, str]] | None = None,
-<<<<<<< HEAD
         readings: int = 0,
-    ) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
-=======
         aside: tuple[str, ...] = (),
         check: Callable[[Mapping[str, Any]], Iterable[Wrong]] | None = None,
-    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
->>>>>>> 8ae23699de8f8528974d42d5bab3544526cfc3d8
+    ) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
         """Register the decorated function under `name`.
 
         `files` names those of its parameters that name a local file; `formats` are those of documents that it is for, if it is
         not for all; `depends` says what else the result depends on, such as the version of a model, given whatever those who
-<<<<<<< HEAD
         ask about this kind of function have to offer; `readings` is how many times it reads all that there is, if it is one
-        that is not given one thing at a time.
-=======
-        ask about this kind of function have to offer; `aside` names parameters that change how it works and never what it
+        that is not given one thing at a time; `aside` names parameters that change how it works and never what it
         returns, such as the name of a variable that holds a key; `check` yields what is wrong with parameters that are right
         each by itself, as the name of one and a message.
->>>>>>> 8ae23699de8f8528974d42d5bab3544526cfc3d8
         """
 
         def register(function: Callable[P, Any]) -> Callable[P, Any]:
@@ -113,12 +102,9 @@ class Registry(Generic[R]):
             self._files[name] = files
             self._formats[name] = formats
             self._depends[name] = depends
-<<<<<<< HEAD
             self._readings[name] = readings
-=======
             self._aside[name] = aside
             self._check[name] = check
->>>>>>> 8ae23699de8f8528974d42d5bab3544526cfc3d8
             return function
 
         return register
