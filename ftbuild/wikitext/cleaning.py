@@ -6,16 +6,14 @@ from ftbuild.cleaned import Cleaned
 from ftbuild.wikitext.brackets import Scanner
 from ftbuild.wikitext.inline import finish
 from ftbuild.wikitext.opaque import settle
-from ftbuild.wikitext.options import OUTSIDE, Options, new_book
+from ftbuild.wikitext.options import Options, new_book, without_stand_ins
 from ftbuild.wikitext.tables import Table
 
 
 def clean(text: str, table: Table, options: Options) -> Cleaned:
     """Return wikitext as running text with its headings, and what was removed by kind."""
     book = new_book()
-    if not text.isascii():
-        text = text.translate(OUTSIDE) if any(chr(c) in text for c in OUTSIDE) else text
-    text = settle(text.replace("\r\n", "\n").replace("\0", ""), table, options, book)
+    text = settle(without_stand_ins(text).replace("\r\n", "\n").replace("\0", ""), table, options, book)
     text = Scanner(table, options, book).run(text)
     text = finish(text, table, options, book)
     return Cleaned(text, {kind: pieces for kind, pieces in book.items() if pieces})

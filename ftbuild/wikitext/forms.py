@@ -4,7 +4,8 @@
     "{text|1}"                    the one called text, or else the first
     "{1}[ ({2}[, {3}])]"          what is in square brackets goes when a parameter in it (not deeper) is missing
     "{*}"  "{2*}"  "{*: / }"      all unnamed ones, those from the second on, with what stands between them
-    "{~}"                         what the * of a name such as `lang-*` stood for, by the table's names of languages
+    "{~}"  "{~1}"                 the language that the * of a name such as `lang-*` stood for, or that the first parameter is
+    "{#}"  "{##}"                 what the * stood for itself, as it is, and in capitals
     "{@convert}"                  what the function of that name makes of all of them (`ftbuild.wikitext.functions`)
     " – "                         just this
 
@@ -79,8 +80,11 @@ def _part(names: str, where: str) -> Form:
         if function is None:
             raise ConfigError(f"{where}: there is no function {names[1:]!r}", hint=f"one of: {', '.join(sorted(FUNCTIONS))}")
         return function
-    if names == "~":
-        return lambda params, table: table.languages.get(params.get("~", ""), "")
+    if names.startswith("~"):
+        key = names[1:] or "~"
+        return lambda params, table: table.languages.get(params.get(key, "").lower(), "")
+    if names in ("#", "##"):
+        return lambda params, table: params.get("~", "").upper() if names == "##" else params.get("~", "")  # noqa: ARG005
     if match := _LIST.fullmatch(names):
         first, between = int(match[1] or 1), ", " if match[2] is None else match[2]
         return lambda params, table: between.join(_unnamed(params, first))  # noqa: ARG005

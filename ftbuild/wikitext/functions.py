@@ -189,7 +189,44 @@ def pipe(params: Params, table: Table) -> str:
     return PIPE
 
 
+_SAID = {"": "{} pronunciation: ", "lang": "{}: ", "pron": "pronounced ", "local": "locally ", "label": "", "-": ""}
+_LABELS = frozenset(("lang", "pron", "local", "us", "uk", "also", "audio", "ipa", "usalso", "ukalso", "and", "or", "icon", "audios"))
+_LONG = {"ɑr": "ɑːr", "ɔr": "ɔːr", "ɜr": "ɜːr", "i": "i", "ii": "iː", "uu": "uː", "aː": "ɑː", "er": "ɛər", "or": "ɔːr", "ar": "ɑːr"}
+
+
+def ipa(params: Params, table: Table) -> str:
+    """Return a pronunciation with what introduces it: `{{IPA-de|bɛʁˈliːn|lang}}`."""
+    sound = params.get("1", "").strip().strip("[]/")
+    language = table.languages.get(params.get("~", ""), "")
+    said = _SAID.get(params.get("2", "").strip().lower(), "")
+    return f"{said.format(language) if language or '{' not in said else ''}[{sound}]" if sound else ""
+
+
+def sounds(params: Params, table: Table) -> str:
+    """Return an English pronunciation given sound by sound: `{{IPAc-en|ˈ|ɑr|d|v|ɑr|k}}`."""
+    del table
+    parts = [params.get(str(n), "") for n in range(1, 60)]
+    kept = [_LONG.get(p, " " if p == "_" else p) for p in parts if p.lower() not in _LABELS and "." not in p[1:] and not p.startswith("lang")]
+    return f"/{''.join(kept)}/" if "".join(kept) else ""
+
+
+def respelled(params: Params, table: Table) -> str:
+    """Return a pronunciation in common letters: `{{respell|ARD|vark}}`."""
+    del table
+    parts = [params.get(str(n), "") for n in range(1, 40)]
+    return "-".join(p for p in parts if p).replace("-_-", " ").replace("_", " ").replace("-,-", ", ")
+
+
+def quantity(params: Params, table: Table) -> str:
+    """Return a number with units and their exponents: `{{unité|814|km|2}}`."""
+    text = number(params, table)
+    parts = [params.get(str(n), "").strip() for n in range(2, 10)]
+    units = [unit + (exponent if exponent not in ("", "1") else "") for unit, exponent in zip(parts[::2], parts[1::2], strict=True)]
+    shown = "⋅".join(u for u in units if u)
+    return f"{text} {shown}" if shown else text
+
+
 FUNCTIONS: dict[str, Callable[[Params, Table], str]] = {
-    f.__name__: f for f in (convert, number, choice, ordinal, date, lower, upper, last, title, pipe)
+    f.__name__: f for f in (convert, number, choice, ordinal, date, lower, upper, last, title, pipe, ipa, sounds, respelled, quantity)
 }
 """All functions by the name that a form calls them by."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import re
 
-from ftbuild.wikitext.options import RELEASE, Book, Options
+from ftbuild.wikitext.options import Book, Options, released
 from ftbuild.wikitext.tables import Table
 
 _BLOCK = frozenset(
@@ -19,26 +19,26 @@ _SPACE = frozenset({"br", "td", "th"})
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9-]*)((?:[\s/][^<>]*)?)>")
 _HTML_HEADING = re.compile(r"<h([1-6])\b[^<>]*>([^<\n]*(?:<(?!/h)[^<\n]*)*)</h\1\s*>", re.IGNORECASE)
 _EXTERNAL = re.compile(r"\[((?:https?:|ftps?:|mailto:|news:|irc:|git:|svn:)?//[^\s\[\]<>\"]*|mailto:[^\s\[\]<>\"]*)([^\[\]\n]*)\]", re.IGNORECASE)
-_URL = re.compile(r"(?<![\w/.])(?:https?|ftps?)://[^\s\[\]<>\"|{}]*[^\s\[\]<>\"|{},.;:!?()'。，；：！？（）]", re.IGNORECASE)
+_URL = re.compile(r"[hHfF](?:ttps?|tps?)://[^\s\[\]<>\"|{}]*[^\s\[\]<>\"|{},.;:!?()'。，；：！？（）]")
 _QUOTES = re.compile(r"'{2,}")
-_QUOTED_LINE = re.compile(r"^.*?'''.*$", re.MULTILINE)
 _MAGIC = re.compile(r"__([^\W_](?:[^\W_]|_(?!_)){1,40})__")
-_HEADING_LINE = re.compile(r"^=[^\n]*=[ \t]*$", re.MULTILINE)
-_MARKS = re.compile(r"^[*#:;]+[ \t]*", re.MULTILINE)
-_LIST = re.compile(r"^[*#:;][^\n]*\n?", re.MULTILINE)
-_RULE = re.compile(r"^-{4,}", re.MULTILINE)
-_DEBRIS_LINE = re.compile(r"^[ \t]*(?:\|[^\n]*|\}+[ \t]*$|!(?=[^\n]*!!)[^\n]*)\n?", re.MULTILINE)
-_STRAY = re.compile(r"\[\[|\]\]|\{\{+|\}\}+|\{\||\|\}|'{2,}|</?[a-zA-Z][^<>\n]*>|</?(?:ref|nowiki|br|small|div|span|sub|sup)\b/?|<!--|-->|-\{|\}-")
+_HEADING_LINE = re.compile(r"\n=[^\n]*=[ \t]*(?=\n|\Z)")
+_MARKS = re.compile(r"\n[*#:;]+[ \t]*")
+_LIST = re.compile(r"\n[*#:;][^\n]*")
+_DEBRIS_LINE = re.compile(r"\n[ \t]*(?:\|[^\n]*|\}+[ \t]*(?=\n|\Z)|!(?=[^\n]*!!)[^\n]*)")
+_STRAY = re.compile(
+    r"\[\[|\]\]|\{\{+|\}\}+|\{\||\|\}|'{2,}|</?[a-zA-Z][^<>\n]*>|</?(?:ref|nowiki|br|small|div|span|sub|sup)\b/?|<!--|-->|-\{|\}-"
+)
 _ENTITY = re.compile(r"&(#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
-_EMPTY = re.compile(r"[ \t]?(?:\([ \t,;:،、/]*\)|（[ \t,;:,、；：，/]*）|\[[ \t]*\]|「」|『』|“”|«[ \t]*»)")
+_EMPTY = re.compile(r"\([ \t,;:،、/]*\)|（[ \t,;:,、；：，/]*）|\[[ \t]*\]|「」|『』|“”|«[ \t]*»")
 _FIRST_IN_BRACKET = re.compile(r"([(（])[ \t]*(?:[,;،、；，:：][ \t]*)+")
-_LAST_IN_BRACKET = re.compile(r"(?:[,;،、；，:：][ \t]*)+([)）])")
-_REPEATED = re.compile(r"([,;、；，])(?:[ \t]*[,;、；，])+")
-_REDIRECT = re.compile(r"\s*#[^\W\d]+:?\s*\[\[", re.IGNORECASE)
+_LAST_IN_BRACKET = re.compile(r"[,;،、；，:：][ \t]*([)）])")
+_REPEATED = re.compile(r"[,;،、；，](?:[ \t]*[,;،、；，])+(?=[ \t\n]|(?<=[،、；，]))")
 
 
 def finish(text: str, table: Table, options: Options, book: Book) -> str:
     """Return running text."""
+    text = "\n" + text  # so that every line begins with a line feed, which is quicker to find than `^`
     text = _html_headings(text)
     text = _emphasis(text, book)
     text = _links(text, options, book)
@@ -46,12 +46,12 @@ def finish(text: str, table: Table, options: Options, book: Book) -> str:
     text = _magic_words(text, table, book)
     text = _lines(text, options, book)
     text = _debris(text, book)
-    text = _headings(text)
+    text = _HEADING_LINE.sub(_heading, text)
     if options.tail == "drop":
         text = _without_tail(text, table, book)
     if "&" in text:
         text = _ENTITY.sub(_character, text)
-    return text.translate(RELEASE) if not text.isascii() else text
+    return released(text[1:])
 
 
 def _html_headings(text: str) -> str:
@@ -62,16 +62,29 @@ def _emphasis(text: str, book: Book) -> str:
     if "''" not in text:
         return text
     if "'''" in text:
-        text = _QUOTED_LINE.sub(_apostrophes, text)
+        text = _bold_lines(text)
     text, count = _QUOTES.subn("", text)
     if count:
         book["emphasis"] += ["''"] * count
     return text
 
 
-def _apostrophes(match: re.Match[str]) -> str:
+def _bold_lines(text: str) -> str:
+    out: list[str] = []
+    position = 0
+    while (found := text.find("'''", position)) >= 0:
+        start = text.rfind("\n", position, found) + 1 or position
+        end = text.find("\n", found)
+        end = len(text) if end < 0 else end
+        out += (text[position:start], _apostrophes(text[start:end]))
+        position = end
+    out.append(text[position:])
+    return "".join(out)
+
+
+def _apostrophes(line: str) -> str:
     """Return a line without its bold and italics, as MediaWiki reads runs of apostrophes (Parser::doQuotes)."""
-    pieces = re.split(r"('{2,})", match[0])
+    pieces = re.split(r"('{2,})", line)
     runs = [len(p) for p in pieces[1::2]]
     for n, run in enumerate(runs):
         if run == 4 or run > 5:  # noqa: PLR2004 - what is too much for bold, or bold and italics, is text
@@ -136,41 +149,44 @@ def _magic_words(text: str, table: Table, book: Book) -> str:
 
 
 def _lines(text: str, options: Options, book: Book) -> str:
-    text = _RULE.sub("", text)
+    text = text.replace("\n----", "\n")
     if options.lists == "drop":
         book["lists"] += _LIST.findall(text)
         return _LIST.sub("", text)
-    return _MARKS.sub("", text)
+    return _MARKS.sub("\n", text)
 
 
 def _debris(text: str, book: Book) -> str:
     """Drop what broken markup leaves, and the brackets and commas that were emptied."""
+    page: list[str] = []
+
+    def stray(match: re.Match[str]) -> str:
+        page.append(match[0])
+        return ""
+
     if "|" in text or "}" in text or "!!" in text:
-        book["stray"] += _DEBRIS_LINE.findall(text)
-        text = _DEBRIS_LINE.sub("", text)
-    if found := _STRAY.findall(text):
-        book["stray"] += found
-        text = _STRAY.sub("", text)
+        text = _DEBRIS_LINE.sub(stray, text)
+    text = _STRAY.sub(stray, text)
+    if page:
+        book["stray"] += page
     text = _FIRST_IN_BRACKET.sub(r"\1", text)
-    text = _LAST_IN_BRACKET.sub(r"\1", text)
+    for _ in range(3):
+        text = _LAST_IN_BRACKET.sub(r"\1", text)
+    text = _REPEATED.sub(lambda m: m[0][0], text)
     return _EMPTY.sub("", text)
 
 
-def _headings(text: str) -> str:
-    return _HEADING_LINE.sub(_heading, text) if "=" in text else text
-
-
 def _heading(match: re.Match[str]) -> str:
-    line = match[0].rstrip()
+    line = match[0].strip()
     left, right = len(line) - len(line.lstrip("=")), len(line) - len(line.rstrip("="))
     if left == len(line):
-        return line if left < 3 else ""  # noqa: PLR2004 - nothing but equals signs
+        return match[0] if left < 3 else "\n"  # noqa: PLR2004 - nothing but equals signs
     level = min(left, right, 6)
     inner = " ".join(line[level : len(line) - level].split())
-    return f"{'=' * level} {inner} {'=' * level}" if inner else ""
+    return f"\n{'=' * level} {inner} {'=' * level}" if inner else "\n"
 
 
-_ANY_HEADING = re.compile(r"^(={1,6}) ([^\n]+) ={1,6}$", re.MULTILINE)
+_ANY_HEADING = re.compile(r"\n(={1,6}) ([^\n]+) ={1,6}(?=\n|\Z)")
 
 
 def _without_tail(text: str, table: Table, book: Book) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,20 +42,29 @@ PROTECTED = "[]{}|'=*#:;<>&_-!\n"
 """Characters that mean something in wikitext."""
 
 _BASE = 0xF0000
-PROTECT: Mapping[int, int] = {ord(c): _BASE + n for n, c in enumerate(PROTECTED)}
-"""Their stand-ins, from a private plane, for text that is to stay as it is: `<nowiki>`, formulas."""
-
-RELEASE: Mapping[int, str] = {_BASE + n: c for n, c in enumerate(PROTECTED)}
-"""And back."""
+_PROTECT = {ord(c): _BASE + n for n, c in enumerate(PROTECTED)}
+_STAND_INS = {chr(code): chr(c) for c, code in _PROTECT.items()}
 
 PIPE = chr(_BASE + PROTECTED.index("|"))
 EQUALS = chr(_BASE + PROTECTED.index("="))
-OUTSIDE = {code: None for code in RELEASE}
-"""Stand-ins that were in the source already, which would be taken for ours."""
 
 
 def protected(text: str) -> str:
-    """Return a text in which nothing is markup until the stand-ins are taken back."""
-    return text.translate(PROTECT)
+    """Return a text in which nothing is markup, by stand-ins from a private plane: for `<nowiki>`, formulas, `{{!}}`."""
+    return text.translate(_PROTECT)
 
 
+def released(text: str) -> str:
+    """Return a text with the characters that stand-ins were put for."""
+    for stand_in, character in _STAND_INS.items():
+        if stand_in in text:
+            text = text.replace(stand_in, character)
+    return text
+
+
+def without_stand_ins(text: str) -> str:
+    """Return a source without characters that would be taken for stand-ins."""
+    for stand_in in _STAND_INS:
+        if stand_in in text:
+            text = text.replace(stand_in, "")
+    return text

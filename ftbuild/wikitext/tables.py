@@ -25,6 +25,10 @@ _OTHERS = ("variants", "thousand", "decimal", "day_first", "same_as")
 _TAG_KINDS = ("references", "galleries", "math", "code", "verbatim", "tables", "quotes", "poems", "drop")
 
 
+Star = tuple[str, str, tuple[Form | None, bool]]
+"""What stands before and behind the `*` in the name of templates, their form, and whether the `*` is a number (`#`)."""
+
+
 @dataclass(frozen=True)
 class Table:
     """The names of one language, as the scanner needs them: all names of namespaces and templates in lower case."""
@@ -35,7 +39,7 @@ class Table:
     wikis: frozenset[str]
     tail: frozenset[str]
     templates: Mapping[str, Form | None]
-    prefixes: tuple[tuple[str, Form], ...]
+    stars: tuple[Star, ...]
     tags: Mapping[str, str]
     opaque: re.Pattern[str]
     magic: frozenset[str]
@@ -56,10 +60,12 @@ class Table:
             star = ""
             made = self.templates.get(key)
             if made is None and key not in self.templates:
-                for prefix, wild in self.prefixes:
-                    if key.startswith(prefix):
-                        made, star = wild, key[len(prefix) :]
-                        break
+                for prefix, suffix, wild in self.stars:
+                    if len(key) > len(prefix) + len(suffix) and key.startswith(prefix) and key.endswith(suffix):
+                        star = key[len(prefix) : len(key) - len(suffix)]
+                        if not wild[1] or star.isdecimal():
+                            made = wild[0]
+                            break
             found = (made, star)
             if len(self.seen) < 20_000:  # noqa: PLR2004 - names that hostile texts invent need not be remembered
                 self.seen[name] = found
@@ -98,8 +104,8 @@ def table_for(language: str) -> Table:
 
 def with_templates(table: Table, templates: Mapping[str, str | int]) -> Table:
     """Return a table with other forms for some templates; an empty one drops a template that the table knows."""
-    forms, prefixes = _templates([{"templates": templates}])
-    return replace(table, templates={**table.templates, **forms}, prefixes=(*prefixes, *table.prefixes), seen={})
+    forms, stars = _templates([{"templates": templates}])
+    return replace(table, templates={**table.templates, **forms}, stars=(*stars, *table.stars), seen={})
 
 
 def files() -> list[Path]:
@@ -117,7 +123,7 @@ def _table(language: str, folders: tuple[str, ...]) -> Table:
     base = every.get("any", {})
     others = [data for name, data in every.items() if name not in ("any", "names") and data is not own]
     spaces = _namespaces(every)
-    templates, prefixes = _templates([*others, base, own])
+    templates, stars = _templates([*others, base, own])
     headings = [own, base] if own else [base, *others]
     named = {k: v for data in (base, own) for k, v in data.get("tags", {}).items() if v}
     return Table(
@@ -127,7 +133,7 @@ def _table(language: str, folders: tuple[str, ...]) -> Table:
         wikis=_names([base, every.get("names", {}), own], "wikis"),
         tail=_names(headings, "tail"),
         templates=templates,
-        prefixes=prefixes,
+        stars=stars,
         tags=named,
         opaque=re.compile(rf"<!--|<({'|'.join(sorted(map(re.escape, named), reverse=True))})(?=[\s/>])", re.IGNORECASE),
         magic=_names([base, own], "magic"),
@@ -145,19 +151,21 @@ def _names(tables: Iterable[Mapping[str, Any]], key: str) -> frozenset[str]:
     return frozenset(str(name).replace("_", " ").casefold() for data in tables for name in data.get(key) or ())
 
 
-def _templates(tables: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Form | None], tuple[tuple[str, Form], ...]]:
+def _templates(tables: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Form | None], tuple[Star, ...]]:
     forms: dict[str, Form | None] = {}
-    stars: dict[str, Form] = {}
+    stars: dict[tuple[str, str], Star] = {}
     for data in tables:
         for names, text in data.get("templates", {}).items():
             made = None if text is None or text == "" else _form(str(text), str(names))
             for name in str(names).split("|"):  # several names may share a form
                 key = canonical(name)
-                if key.endswith("*") and made is not None:
-                    stars[key[:-1]] = made
+                mark = "*" if "*" in key else "#" if key[:1] == "#" and not key.endswith(":") else ""
+                if mark:
+                    before, _, behind = key.partition(mark)
+                    stars[before, behind] = before, behind, (made, mark == "#")
                 else:
                     forms[key] = made
-    return forms, tuple(sorted(stars.items(), key=lambda item: -len(item[0])))
+    return forms, tuple(sorted(stars.values(), key=lambda star: -len(star[0]) - len(star[1])))
 
 
 @cache
