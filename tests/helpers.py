@@ -61,6 +61,7 @@ def run_stage(
     stage, console = STAGES[name], Console(quiet=True)
     assert set(inputs) == set(stage.inputs)
     files = {file: folder / file.replace("/", "-") for file in inputs}
+    folder.mkdir(exist_ok=True)
     for file, records in inputs.items():
         write_jsonl(files[file], records)
     out = folder / "out"

@@ -29,6 +29,7 @@ _CHANGED = 20  # documents that are named because most was taken from them
 _SAMPLES = 3  # documents that are shown before and after
 _LONGEST = 4000  # characters of such a document
 _WARNINGS = 5
+_OFTEN = 50  # documents after which the progress is shown
 
 
 def rules_depend(recipe: Recipe) -> Mapping[str, str]:
@@ -114,7 +115,8 @@ def clean(task: Task) -> None:
     ):
         for item in cleaned(lines(), wanted.rules, seconds=wanted.seconds, jobs=wanted.jobs, originals=_SAMPLES):
             effects.add(item)
-            bar(read / 1e6, size / 1e6, documents=f"{effects.count:,}")
+            if effects.count % _OFTEN == 0:
+                bar(min(99, 100 * read // size), 100, documents=f"{effects.count:,}")
             account = {"document": item.title, "before": item.before, "after": item.after, "removed": item.removed}
             told.write(json.dumps(account, ensure_ascii=False) + "\n")
             if item.dropped:

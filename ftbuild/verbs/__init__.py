@@ -11,7 +11,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-VERBS = {"build": "build", "plan": "plan", "ask": "ask", "export": "export"}
+VERBS = {"build": "build", "plan": "plan", "ask": "ask", "clean": "clean", "export": "export"}
 """Verbs that work on a recipe, with the modules of this package that they live in."""
 
 WITHOUT_RECIPE = {"recipes": "recipes", "show": "look", "diff": "look", "gc": "clean_up", "serve": "serve"}
@@ -21,7 +21,10 @@ WITHOUT_RECIPE = {"recipes": "recipes", "show": "look", "diff": "look", "gc": "c
 EITHER = {"check": "check"}
 """Verbs that work on a recipe, or on something else where the command line names none."""
 
-OPTIONS: dict[str, dict[str, bool]] = {"check": {"--fix": False, "--model": True}}
+OPTIONS: dict[str, dict[str, bool]] = {
+    "check": {"--fix": False, "--model": True},
+    "clean": {"--diff": False, "--document": True},
+}
 """Flags that single verbs know, and whether they take a value."""
 
 
