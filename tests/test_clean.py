@@ -19,7 +19,7 @@ from ftbuild.records import Document, write_jsonl
 from ftbuild.registries import RULES
 from ftbuild.registry import Use
 from ftbuild.ruletests import failures
-from tests.helpers import run_stage
+from tests.helpers import compose, run_stage
 from tests.workshop import Workshop
 
 GOOD = Document("good", "Good", "One  line.\n\nWrite to a@b.example.", "text")
@@ -181,6 +181,19 @@ def test_the_tests_of_a_recipe_say_what_came_instead() -> None:
 def test_a_test_that_names_a_rule_that_there_is_not_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"clean\.tests\.x\.rules: there is no rule 'spaces'; did you mean 'space'\?"):
         list(failures(Clean(rules={"space": use("whitespace")}, tests={"x": CleanTest("a", "a", rules=("spaces",))})))
+
+
+def test_tests_of_a_rule_that_was_switched_off_do_not_keep_a_build_from_going_on(tmp_path: Path) -> None:
+    made, _ = stage(tmp_path, GOOD, tests={"off": CleanTest("a", "b", rules=("another",))})
+    assert len(made["documents.jsonl"]) == 1
+
+
+@pytest.mark.parametrize("overrides", [("recipe=agrippina",), ("recipe=agrippina", "clean=text"), ("recipe=agrippina", "clean=private")])
+def test_the_tests_that_are_shipped_pass(overrides: tuple[str, ...]) -> None:
+    wanted = compose(*overrides).clean
+    assert wanted.tests
+    assert list(failures(wanted, lenient=True)) == []
+    assert any(set(test.rules) <= set(wanted.rules) for test in wanted.tests.values())
 
 
 def test_documents_are_not_cleaned_by_rules_that_fail_their_tests(tmp_path: Path) -> None:
