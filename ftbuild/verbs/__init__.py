@@ -21,7 +21,7 @@ WITHOUT_RECIPE = {"recipes": "recipes", "show": "look", "diff": "look", "gc": "c
 EITHER = {"check": "check"}
 """Verbs that work on a recipe, or on something else where the command line names none."""
 
-OPTIONS: dict[str, dict[str, bool]] = {"check": {"--fix": False, "--model": True}}
+OPTIONS: dict[str, dict[str, bool]] = {"check": {"--fix": False, "--model": True}, "export": {"--to": True}}
 """Flags that single verbs know, and whether they take a value."""
 
 
