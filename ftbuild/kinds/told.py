@@ -21,5 +21,5 @@ def next_(sections: Sequence[Section], language: Language, *, question: str) -> 
         for paragraph in paragraphs(section.text):
             told = sentences(paragraph, language.name)
             for sentence, after in pairwise(told):
-                origin = Origin(section.document, section.path, passage=after)
+                origin = Origin.of(section, passage=after)
                 yield Pair("", question.format(sentence=sentence), after, origin)
