@@ -34,6 +34,11 @@ def forbidden(yes: bool) -> Iterator[None]:  # noqa: FBT001 - reads well where i
         _FORBIDDEN.reset(token)
 
 
+def is_forbidden() -> bool:
+    """Say whether nothing may be sent just now."""
+    return _FORBIDDEN.get()
+
+
 @dataclass
 class Client:
     """A small HTTP client.  `wait` is called with each number of seconds to sleep, so that a test need not.
