@@ -30,6 +30,7 @@ of what it learned come out.
   ftbuild ask +recipe=NAME "QUESTION"           ask the tuned model; without a question, talk to it
   ftbuild plan +recipe=NAME                     show what would run, and why, without touching anything
   ftbuild recipes                               list the recipes, yours and ours
+  ftbuild new NAME --from FILE_OR_URL           write a recipe of your own that builds at once
   ftbuild -m +recipe=NAME train.epochs=2,4      build every combination (a Hydra multirun)
 
   ftbuild show BUILD                            where a build comes from: commit, digests, models, tokens, cost
@@ -66,6 +67,9 @@ _HYDRA_WITH_VALUE = frozenset(
     }
 )
 _HYDRA_ALONE = frozenset({"-m", "--multirun", "-r", "--run", "--hydra-help", "--resolve", "--shell-completion", "-sc"})
+
+_TAKES_VALUE = frozenset({"--from"})
+"""Options of verbs that need no recipe; `--from X` is the setting `from=X`."""
 
 
 @dataclass
@@ -116,6 +120,11 @@ class Arguments:
             elif word in _HYDRA_WITH_VALUE:
                 made.flags += [word, *waiting[:1]]
                 waiting = waiting[1:]
+            elif word.partition("=")[0] in _TAKES_VALUE:
+                option, equals, value = word.partition("=")
+                if not equals and not waiting:
+                    raise ConfigError(f"{option} wants a value", hint=f"ftbuild {made.verb} --help")
+                made.overrides.append(f"{option[2:]}={value if equals else waiting.pop(0)}")
             elif word.startswith("-") and len(word) > 1:
                 raise ConfigError(f"there is no option {word!r}", hint="ftbuild --help shows what there is")
             elif word[:1] in "+~" or _is_override(word):

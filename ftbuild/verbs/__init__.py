@@ -13,7 +13,7 @@ from typing import Any
 VERBS = {"build": "build", "plan": "plan", "ask": "ask"}
 """Verbs that work on a recipe, with the modules of this package that they live in."""
 
-WITHOUT_RECIPE = {"recipes": "recipes", "show": "look", "diff": "look", "gc": "clean_up", "serve": "serve"}
+WITHOUT_RECIPE = {"recipes": "recipes", "new": "new", "show": "look", "diff": "look", "gc": "clean_up", "serve": "serve"}
 """Verbs that need none."""
 
 
