@@ -135,6 +135,7 @@ class Build:
 
 def build_from(composed: Composed, memo: str | None = None) -> Build:
     """Return the composed configuration as a build: the checked recipe and options, and where everything lies."""
+    from ftbuild.knownfiles import remember_in
     from ftbuild.store import Store
 
     recipe, data = recipe_from(composed), composed.data
@@ -148,6 +149,7 @@ def build_from(composed: Composed, memo: str | None = None) -> Build:
 
         job = job_of(composed)
     store = Store(Path(str(data["store"])))
+    remember_in(store.root / "digests")
     return Build(recipe, options, store, job.folder(folder) if job else folder, composed, job, memo)
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from ftbuild.errors import ConfigError
 from ftbuild.grammar.language import Language
-from ftbuild.paths import find_file, find_prompt
+from ftbuild.paths import find_files, find_prompt
 from ftbuild.prices import Prices
 from ftbuild.registries import FILTERS, GRADERS, KINDS, PARSERS, PROVIDERS, RULES, SOURCES
 from ftbuild.registry import Use
@@ -216,7 +216,7 @@ class Recipe:
         for name, use in self.source.items():
             for file in SOURCES.files(use):
                 try:
-                    find_file(file.split(":")[0])
+                    find_files(file)
                 except ConfigError as error:
                     yield Problem(f"source.{name}", error.message)
         pairs = self.kinds or any(use.name in _SOURCES_OF_PAIRS for use in self.source.values())

@@ -19,12 +19,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Wrong = tuple[str, str]
+"""A parameter's name and what is wrong with it beside the others."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,12 @@ class Use(Generic[R]):
     name: str
     params: Mapping[str, Any] = field(default_factory=dict)
     function: Callable[..., R] | None = field(default=None, compare=False, repr=False)
+    aside: tuple[str, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The parameters that can change what the function returns."""
+        return {name: value for name, value in self.params.items() if name not in self.aside}
 
     def __call__(self, *args: Any) -> R:
         """Call the function with what the stage passes in and what the recipe set."""
@@ -62,6 +70,8 @@ class Registry(Generic[R]):
         self._files: dict[str, tuple[str, ...]] = {}
         self._formats: dict[str, tuple[str, ...]] = {}
         self._depends: dict[str, Callable[[Any], Mapping[str, str]] | None] = {}
+        self._aside: dict[str, tuple[str, ...]] = {}
+        self._check: dict[str, Callable[[Mapping[str, Any]], Iterable[Wrong]] | None] = {}
 
     def __call__(
         self,
@@ -70,12 +80,16 @@ class Registry(Generic[R]):
         files: tuple[str, ...] = (),
         formats: tuple[str, ...] = (),
         depends: Callable[[Any], Mapping[str, str]] | None = None,
+        aside: tuple[str, ...] = (),
+        check: Callable[[Mapping[str, Any]], Iterable[Wrong]] | None = None,
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Register the decorated function under `name`.
 
         `files` names those of its parameters that name a local file; `formats` are those of documents that it is for, if it is
         not for all; `depends` says what else the result depends on, such as the version of a model, given whatever those who
-        ask about this kind of function have to offer.
+        ask about this kind of function have to offer; `aside` names parameters that change how it works and never what it
+        returns, such as the name of a variable that holds a key; `check` yields what is wrong with parameters that are right
+        each by itself, as the name of one and a message.
         """
 
         def register(function: Callable[P, R]) -> Callable[P, R]:
@@ -85,6 +99,8 @@ class Registry(Generic[R]):
             self._files[name] = files
             self._formats[name] = formats
             self._depends[name] = depends
+            self._aside[name] = aside
+            self._check[name] = check
             return function
 
         return register
@@ -102,7 +118,7 @@ class Registry(Generic[R]):
 
     def use(self, name: str, **params: Any) -> Use[R]:
         """Bind parameters to the function called `name`.  KeyError if there is none."""
-        return Use(self.noun, name, params, self[name])
+        return Use(self.noun, name, params, self[name], self._aside[name])
 
     def parameters(self, name: str) -> tuple[Parameter, ...]:
         """Return what a recipe may set on the function called `name`, from its signature."""
@@ -127,6 +143,13 @@ class Registry(Generic[R]):
         importlib.import_module(self._home)
         told = self._depends[name]
         return dict(told(given)) if told else {}
+
+    def wrong(self, name: str, params: Mapping[str, Any]) -> list[Wrong]:
+        """Return what is wrong with the parameters of the function called `name` taken together."""
+        importlib.import_module(self._home)
+        check = self._check[name]
+        declared = {p.name: p.default for p in self.parameters(name) if not p.required}
+        return list(check({**declared, **params})) if check else []
 
     def summary(self, name: str) -> str:
         """Return the first line of the function's docstring."""
