@@ -91,11 +91,11 @@ class _Work:
     seconds: float
 
 
-def _apart(
-    items: Iterator[Item], rules: Sequence[tuple[str, Use[Any]]], seconds: float, jobs: int | None
-) -> Iterator[Item]:
+def _apart(items: Iterator[Item], rules: Sequence[tuple[str, Use[Any]]], seconds: float, jobs: int | None) -> Iterator[Item]:
     given = [(name, rule.name, dict(rule.params)) for name, rule in rules]
-    for batch in mapped(_of_batch, batches(items, lambda item: len(item.line)), setup=_set_up, given=(given, seconds), jobs=jobs):
+    for batch in mapped(
+        _of_batch, batches(items, lambda item: len(item.line)), setup=_set_up, given=(given, seconds), jobs=jobs
+    ):
         yield from batch
 
 
@@ -136,7 +136,9 @@ def of_document(item: Item, rules: Sequence[tuple[str, Use[Any]]], seconds: floa
     if not text.strip():
         return _dropped(item, name, "it is empty")
     item.after = len(text)
-    item.line = json.dumps(asdict(Document(document.id, document.title, text, document.format, document.meta)), ensure_ascii=False)
+    item.line = json.dumps(
+        asdict(Document(document.id, document.title, text, document.format, document.meta)), ensure_ascii=False
+    )
     return item
 
 
@@ -275,7 +277,9 @@ class _Again:
 class _Texts:
     """The texts of the documents that a rule is for.  Those of the last reading are remembered until they come back."""
 
-    def __init__(self, items: Iterable[Item], rule: Use[Any], waiting: deque[tuple[Item, Document | None]], readings: int) -> None:
+    def __init__(
+        self, items: Iterable[Item], rule: Use[Any], waiting: deque[tuple[Item, Document | None]], readings: int
+    ) -> None:
         self._items, self._rule, self._waiting, self._left = items, rule, waiting, readings
 
     def __iter__(self) -> Iterator[str]:

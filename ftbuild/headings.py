@@ -168,7 +168,11 @@ def folded(text: str) -> str:
 def _matcher(pattern: str) -> Callable[[str], object]:
     pieces = re.split(r"(\*\*/|/\*\*)", folded(pattern))
     made = "".join(
-        "(?:.*/)?" if piece == "**/" else "(?:/.*)?" if piece == "/**" else translate(piece).removeprefix("(?s:").removesuffix(r")\Z").removesuffix(r")\z")
+        "(?:.*/)?"
+        if piece == "**/"
+        else "(?:/.*)?"
+        if piece == "/**"
+        else translate(piece).removeprefix("(?s:").removesuffix(r")\Z").removesuffix(r")\z")
         for piece in pieces
     )
     return re.compile(f"(?s:{made})").fullmatch

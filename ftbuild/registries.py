@@ -43,6 +43,9 @@ CHECKS: Registry[Any] = Registry("check", home="ftbuild.checking")
 GRADERS: Registry[Any] = Registry("grader", home="ftbuild.graders")
 """`(answer, expected, *, …) -> Grade`: whether an answer is right."""
 
+EXPORTERS: Registry[Any] = Registry("exporter", home="ftbuild.exporting")
+"""`(export) -> {file name: text}`: a recipe's dataset and hyperparameters for somebody else's trainer."""
+
 PROVIDERS: Registry[Any] = Registry("provider", home="ftbuild.providers")
 """`(provider, state, console) -> context manager of Connection`: who answers and trains.
 

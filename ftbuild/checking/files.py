@@ -51,7 +51,7 @@ def columns(_: About) -> Watch:
         if not isinstance(row.data, dict):
             return row.data  # type: ignore[no-any-return]
         names = dict(_renamed(row.data))
-        made: dict[str, Any] = {names.get(k, k): v for k, v in row.data.items()}
+        made = {str(names.get(k, k)): v for k, v in row.data.items()}
         kind = kind_of(made)
         return {k: v for k, v in made.items() if k in known_columns(kind)} if kind else made
 

@@ -46,6 +46,8 @@ def epub(data: bytes, name: str, *, code: bool = True) -> Iterator[Document]:
             lost.append(part)
             continue
         found += _chapter(book, part, contents.get(part), code=code)
+    if lost and not found:
+        raise SourceError(f"{name}: names chapters that it does not hold: {', '.join(lost[:3])}", hint="is it damaged?")
     facts = meta_of(
         author=", ".join(one_line(t) for e in _all(package, "creator") if (t := e.text)),
         date=next((e.text for e in _all(package, "date") if e.text), ""),
@@ -128,5 +130,3 @@ def _points(root: Any, home: str) -> dict[str, tuple[int, str]]:
         if label:
             found.setdefault(_path(home, target), (depth, label))
     return found
-
-

@@ -14,8 +14,10 @@ from ftbuild.registries import READERS
 
 _FRONT = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _FACTS = ("title", "author", "date", "language")
-_LONGEST = 20_000  # characters of running text in one piece, beyond which it is no text that a person wrote
-_LARGEST = 3_000_000
+_MARK = re.compile(r"[*_`\[\]<>~!&\\]")
+_LONGEST = 50_000  # characters of running text in one piece, beyond which it is no text that a person wrote
+_SHORT = 2000
+_WIDEST = 300
 
 
 @READERS("markdown", formats=(".md", ".markdown", ".mdown", ".mkd", "text/markdown"))
@@ -44,17 +46,29 @@ def rendered(text: str) -> str:
     from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
-    if len(text) > _LARGEST or max(map(len, text.split("\n")), default=0) > _LONGEST:
-        parser.core.ruler.disable("inline")
+    parser.core.ruler.disable("inline")
+    if any(line.count("|") > _WIDEST for line in text.split("\n")):
+        parser.disable("table")
     env: dict[str, Any] = {}
-    tokens = parser.parse(text, env)
+    tokens = parser.parse(_shallow(text), env)
     for token in tokens:
-        if token.type == "inline" and token.children is not None and not token.children and token.content:
-            if len(token.content) <= _LONGEST:
+        if token.type == "inline" and token.children is not None and token.content:
+            if _is_prose(token.content):
                 parser.inline.parse(token.content, parser, env, token.children)
             else:
                 token.type, token.content = "html_block", escape(token.content, quote=False)
     return str(parser.renderer.render(tokens, parser.options, env))
+
+
+def _is_prose(text: str) -> bool:
+    """Say whether a paragraph may be searched for marks, which takes long where there is little else."""
+    return len(text) <= _SHORT or (len(text) <= _LONGEST and len(_MARK.findall(text)) < len(text) / 10)
+
+
+def _shallow(text: str) -> str:
+    """Return Markdown without quotations and lists that are nested deeper than anybody reads; the parser would drop them."""
+    text = re.sub(r"(?m)^[ \t]*(?:>[ \t]?){10,}", "> ", text)
+    return re.sub(r"(?m)^[ \t]{30,}(?=(?:[-*+]|\d{1,9}[.)])[ \t])", " " * 8, text)
 
 
 def _head(text: str) -> dict[str, Any]:
@@ -65,4 +79,6 @@ def _head(text: str) -> dict[str, Any]:
     except yaml.YAMLError:
         return {}
     told = {str(k).lower(): v for k, v in said.items()} if isinstance(said, dict) else {}
-    return meta_of(**{k: str(told[k]) for k in _FACTS if isinstance(told.get(k), str | int | float) or hasattr(told.get(k), "year")})
+    return meta_of(
+        **{k: str(told[k]) for k in _FACTS if isinstance(told.get(k), str | int | float) or hasattr(told.get(k), "year")}
+    )

@@ -37,7 +37,7 @@ def parse(html: str) -> Any:
 
     html = re.sub(r"[\x00\ud800-\udfff]", "", html)
     for attempt in (html, None):
-        parser = etree.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True)
+        parser = etree.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True, huge_tree=True)
         source = flattened(html) if attempt is None else attempt
         if not source.strip():
             return None

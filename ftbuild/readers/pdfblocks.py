@@ -18,6 +18,7 @@ from ftbuild.readers.markup import WIDE
 from ftbuild.readers.pdflines import Line, body_size
 
 _LARGER = 1.12
+_NEAR = 50  # lines that tell where a paragraph begins
 _MARGIN = 0.1  # of the height of a page
 _LONGEST_HEADING = 200
 _ENDS = re.compile(r"[.!?:;…。！？：；”\"'’）)\]]\s*$")
@@ -181,7 +182,7 @@ def _continues(  # noqa: PLR0911
     width = line.size if _CJK.match(first) else (len(first) + 1) * (line.x1 - line.x0) / max(1, len(line.text))
     if last.x1 + width < edge - 0.7 * last.size and not last.text.endswith(("-", _SOFT)):
         return False  # the next word would have stood on the line before
-    indented = line.x0 > min(k.x0 for k in group.lines) + 0.8 * line.size
+    indented = line.x0 > min(k.x0 for k in group.lines[-_NEAR:]) + 0.8 * line.size
     return bool(group.mark) or not (indented and _ENDS.search(last.text))
 
 

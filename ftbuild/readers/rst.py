@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,6 +32,8 @@ _SETTINGS = {
     "toc_backlinks": False,
 }
 _LARGEST = 1_000_000
+_SHORT = 2000
+_MARK = re.compile(r"[*`|_]")
 _UNSEEN = ("system-message", "problematic", "contents", "topic", "footnote-reference", "citation-reference", "brackets")
 
 
@@ -50,17 +53,24 @@ def rst(data: bytes, name: str, *, encoding: str = "", code: bool = True) -> Ite
     if root is not None:
         for element in [e for e in root.iter() if set((e.get("class") or "").split()) & set(_UNSEEN)]:
             element.set("hidden", "")
-    yield document(blocks(root, code=code), name, meta=meta_of(author=_plain(parts.get("author")), date=_plain(parts.get("date"))))
+    yield document(
+        blocks(root, code=code), name, meta=meta_of(author=_plain(parts.get("author")), date=_plain(parts.get("date")))
+    )
 
 
 def _plain(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _calmed(paragraph: str) -> str:
+    """Return a paragraph; in one that is mostly marks, which would take docutils for ever, they are letters."""
+    dense = len(paragraph) > _SHORT and len(_MARK.findall(paragraph)) > len(paragraph) / 20
+    return _MARK.sub(r"\\\g<0>", paragraph) if dense else paragraph
+
+
 def _known(text: str) -> str:
     """Return a text whose roles and directives are all known: those of Sphinx become plain text and admonitions."""
-    import re
-
+    text = "\n\n".join(map(_calmed, text.split("\n\n")))
     text = re.sub(r":[a-zA-Z][\w:.+-]*:`([^`<>]*?)\s*<[^`<>]*>`", r"\1", text)
     text = re.sub(r":(?!(?:sup|sub|math|code|strong|emphasis|literal):)[a-zA-Z][\w:.+-]*:`[~!]?([^`]*)`", r"\1", text)
     return re.sub(r"(?m)^([ \t]*)\.\. (?:toctree|index|contents|currentmodule|module|image|figure)::", r"\1..\n\1   x", text)

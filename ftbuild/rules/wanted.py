@@ -14,9 +14,7 @@ _FEWEST = 20  # letters below which a guess is worth nothing
 
 
 @RULES("min_length")
-def min_length(
-    text: str, *, characters: int = 0, words: int = 0, per: Literal["document", "paragraph"] = "document"
-) -> str:
+def min_length(text: str, *, characters: int = 0, words: int = 0, per: Literal["document", "paragraph"] = "document") -> str:
     """Leave out documents, or paragraphs, of fewer characters or words than these.  A Chinese character is a word.
 
     Headings stay; for whole documents they count.
@@ -33,7 +31,9 @@ def min_length(
 def _words(text: str) -> int:
     import re
 
-    return sum(1 for _ in re.finditer(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+", text))
+    return sum(
+        1 for _ in re.finditer(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+", text)
+    )
 
 
 @RULES("language", depends=lambda _: versions("py3langid"))

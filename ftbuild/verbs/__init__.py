@@ -14,7 +14,7 @@ from typing import Any
 VERBS = {"build": "build", "plan": "plan", "ask": "ask", "clean": "clean", "export": "export"}
 """Verbs that work on a recipe, with the modules of this package that they live in."""
 
-WITHOUT_RECIPE = {"recipes": "recipes", "show": "look", "diff": "look", "gc": "clean_up", "serve": "serve"}
+WITHOUT_RECIPE = {"recipes": "recipes", "new": "new", "show": "look", "diff": "look", "gc": "clean_up", "serve": "serve"}
 """Verbs that need none."""
 
 
@@ -24,6 +24,8 @@ EITHER = {"check": "check"}
 OPTIONS: dict[str, dict[str, bool]] = {
     "check": {"--fix": False, "--model": True},
     "clean": {"--diff": False, "--document": True},
+    "export": {"--to": True},
+    "new": {"--from": True},
 }
 """Flags that single verbs know, and whether they take a value."""
 

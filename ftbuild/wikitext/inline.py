@@ -18,7 +18,9 @@ _BLOCK = frozenset(
 _SPACE = frozenset({"br", "td", "th"})
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9-]*)((?:[\s/][^<>]*)?)>")
 _HTML_HEADING = re.compile(r"<h([1-6])\b[^<>]*>([^<\n]*(?:<(?!/h)[^<\n]*)*)</h\1\s*>", re.IGNORECASE)
-_EXTERNAL = re.compile(r"\[((?:https?:|ftps?:|mailto:|news:|irc:|git:|svn:)?//[^\s\[\]<>\"]*|mailto:[^\s\[\]<>\"]*)([^\[\]\n]*)\]", re.IGNORECASE)
+_EXTERNAL = re.compile(
+    r"\[((?:https?:|ftps?:|mailto:|news:|irc:|git:|svn:)?//[^\s\[\]<>\"]*|mailto:[^\s\[\]<>\"]*)([^\[\]\n]*)\]", re.IGNORECASE
+)
 _URL = re.compile(r"[hHfF](?:ttps?|tps?)://[^\s\[\]<>\"|{}]*[^\s\[\]<>\"|{},.;:!?()'。，；：！？（）]")
 _QUOTES = re.compile(r"'{2,}")
 _MAGIC = re.compile(r"__([^\W_](?:[^\W_]|_(?!_)){1,40})__")
@@ -55,7 +57,9 @@ def finish(text: str, table: Table, options: Options, book: Book) -> str:
 
 
 def _html_headings(text: str) -> str:
-    return _HTML_HEADING.sub(lambda m: f"\n{'=' * int(m[1])} {m[2]} {'=' * int(m[1])}\n", text) if "<h" in text.lower() else text
+    return (
+        _HTML_HEADING.sub(lambda m: f"\n{'=' * int(m[1])} {m[2]} {'=' * int(m[1])}\n", text) if "<h" in text.lower() else text
+    )
 
 
 def _emphasis(text: str, book: Book) -> str:
@@ -113,6 +117,7 @@ def _links(text: str, options: Options, book: Book) -> str:
 
     text = _EXTERNAL.sub(bracketed, text)
     if options.urls == "drop":
+
         def bare(match: re.Match[str]) -> str:
             book["urls"].append(match[0])
             return ""
