@@ -9,8 +9,8 @@ from ftbuild.registry import Registry
 SOURCES: Registry[Any] = Registry("source", home="ftbuild.sources")
 """`(*, …) -> iterable of Document or Pair`: where texts and ready rows come from."""
 
-RULES: Registry[str] = Registry("rule", home="ftbuild.rules")
-"""`(text, *, …) -> text`: one step of cleaning."""
+RULES: Registry[Any] = Registry("rule", home="ftbuild.rules")
+"""`(text, *, …) -> text`, or `(text, meta, *, …) -> Cleaned`: one step of cleaning.  `depends` is given nothing."""
 
 PARSERS: Registry[Any] = Registry("parser", home="ftbuild.parsers")
 """`(reply) -> Parsed`: how a teacher's reply becomes pairs."""

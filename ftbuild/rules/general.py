@@ -49,5 +49,5 @@ def whitespace(text: str) -> str:
     text = re.sub(r"[ \t,;]*[ \t]\)", ")", text)
     text = re.sub(r"[ \t]+", " ", text)
     text = re.sub(r" ?\n ?", "\n", text)
-    text = re.sub(r" +([,.;:!?])(?=\s|$)", r"\1", text)
+    text = re.sub(r" +([,.])(?=\s|$)", r"\1", text)
     return re.sub(r"\n{3,}", "\n\n", text).strip()

@@ -20,7 +20,9 @@ _SYMBOLS = {
     "min": "min", "left": "", "right": "", "displaystyle": "", "textstyle": "", "quad": " ", "qquad": " ", ",": " ",
     ";": " ", ":": " ", "!": "", " ": " ", "%": "%",
 }  # fmt: skip
-_STYLE = re.compile(r"\\(?:mathrm|mathbf|mathit|mathbb|mathcal|mathsf|text|textrm|textbf|operatorname|rm|bf|boldsymbol)(?![a-zA-Z])\s*")
+_STYLE = re.compile(
+    r"\\(?:mathrm|mathbf|mathit|mathbb|mathcal|mathsf|text|textrm|textbf|operatorname|rm|bf|boldsymbol)(?![a-zA-Z])\s*"
+)
 _COMMAND = re.compile(r"\\([a-zA-Z]+|.)", re.DOTALL)
 _GROUP = re.compile(r"\{([^{}\\^_]*)\}")
 _READABLE = re.compile(r"[^{}\\&]*")

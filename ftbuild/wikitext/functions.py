@@ -190,8 +190,21 @@ def pipe(params: Params, table: Table) -> str:
 
 
 _SAID = {"": "{} pronunciation: ", "lang": "{}: ", "pron": "pronounced ", "local": "locally ", "label": "", "-": ""}
-_LABELS = frozenset(("lang", "pron", "local", "us", "uk", "also", "audio", "ipa", "usalso", "ukalso", "and", "or", "icon", "audios"))
-_LONG = {"ɑr": "ɑːr", "ɔr": "ɔːr", "ɜr": "ɜːr", "i": "i", "ii": "iː", "uu": "uː", "aː": "ɑː", "er": "ɛər", "or": "ɔːr", "ar": "ɑːr"}
+_LABELS = frozenset(
+    ("lang", "pron", "local", "us", "uk", "also", "audio", "ipa", "usalso", "ukalso", "and", "or", "icon", "audios")
+)
+_LONG = {
+    "ɑr": "ɑːr",
+    "ɔr": "ɔːr",
+    "ɜr": "ɜːr",
+    "i": "i",
+    "ii": "iː",
+    "uu": "uː",
+    "aː": "ɑː",
+    "er": "ɛər",
+    "or": "ɔːr",
+    "ar": "ɑːr",
+}
 
 
 def ipa(params: Params, table: Table) -> str:
@@ -202,11 +215,22 @@ def ipa(params: Params, table: Table) -> str:
     return f"{said.format(language) if language or '{' not in said else ''}[{sound}]" if sound else ""
 
 
+def sound(params: Params, table: Table) -> str:
+    """Return a pronunciation in the brackets of phonetic writing."""
+    del table
+    text = params.get("1", "").strip()
+    return text if text[:1] in ("[", "/", "") else f"[{text}]"
+
+
 def sounds(params: Params, table: Table) -> str:
     """Return an English pronunciation given sound by sound: `{{IPAc-en|ˈ|ɑr|d|v|ɑr|k}}`."""
     del table
     parts = [params.get(str(n), "") for n in range(1, 60)]
-    kept = [_LONG.get(p, " " if p == "_" else p) for p in parts if p.lower() not in _LABELS and "." not in p[1:] and not p.startswith("lang")]
+    kept = [
+        _LONG.get(p, " " if p == "_" else p)
+        for p in parts
+        if p.lower() not in _LABELS and "." not in p[1:] and not p.startswith("lang")
+    ]
     return f"/{''.join(kept)}/" if "".join(kept) else ""
 
 
@@ -221,12 +245,15 @@ def quantity(params: Params, table: Table) -> str:
     """Return a number with units and their exponents: `{{unité|814|km|2}}`."""
     text = number(params, table)
     parts = [params.get(str(n), "").strip() for n in range(2, 10)]
-    units = [unit + (exponent if exponent not in ("", "1") else "") for unit, exponent in zip(parts[::2], parts[1::2], strict=True)]
+    units = [
+        unit + (exponent if exponent not in ("", "1") else "") for unit, exponent in zip(parts[::2], parts[1::2], strict=True)
+    ]
     shown = "⋅".join(u for u in units if u)
     return f"{text} {shown}" if shown else text
 
 
 FUNCTIONS: dict[str, Callable[[Params, Table], str]] = {
-    f.__name__: f for f in (convert, number, choice, ordinal, date, lower, upper, last, title, pipe, ipa, sounds, respelled, quantity)
+    f.__name__: f
+    for f in (convert, number, choice, ordinal, date, lower, upper, last, title, pipe, ipa, sound, sounds, respelled, quantity)
 }
 """All functions by the name that a form calls them by."""

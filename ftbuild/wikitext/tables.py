@@ -88,7 +88,9 @@ def guess(text: str) -> str:
     every = _read(tuple(str(f) for f in conf_folders()))
     for language, (files, categories) in _namespaces(every).items():
         words = files | categories
-        if language in every and (count := sum(names.get(word, 0) for word in (words if language == "en" else words - english))):
+        if language in every and (
+            count := sum(names.get(word, 0) for word in (words if language == "en" else words - english))
+        ):
             best[language] = count
     if not best:
         return ""
@@ -207,7 +209,9 @@ def _load(file: Path) -> dict[str, Any]:
     for key, value in data.items():
         kind = list if key in _LISTS else dict if key in _MAPPINGS else object if key in _OTHERS else None
         if kind is None:
-            raise ConfigError(f"{shown(file)}: unknown key {key!r}", hint=f"one of: {', '.join((*_LISTS, *_MAPPINGS, *_OTHERS))}")
+            raise ConfigError(
+                f"{shown(file)}: unknown key {key!r}", hint=f"one of: {', '.join((*_LISTS, *_MAPPINGS, *_OTHERS))}"
+            )
         if not isinstance(value, kind):
             raise ConfigError(f"{shown(file)}: {key}: expected a {'list' if kind is list else 'mapping'}")
     for tag, kind in (data.get("tags") or {}).items():

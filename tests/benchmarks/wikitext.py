@@ -30,11 +30,16 @@ Cleaner = Callable[[str, str], str]
 
 TOKENS = re.compile(r"\{\{|\}\}|\[\[|\]\]|<ref|'''|\{\||\|\}|File:")
 DEBRIS = {
-    "tag": re.compile(r"</?(?:[a-z][a-z0-9]*\b[^<>\n]{0,80}|!--)/?>|<!--|-->|</?(?:ref|br|small|div|span|nowiki)\b", re.IGNORECASE),
+    "tag": re.compile(
+        r"</?(?:[a-z][a-z0-9]*\b[^<>\n]{0,80}|!--)/?>|<!--|-->|</?(?:ref|br|small|div|span|nowiki)\b", re.IGNORECASE
+    ),
     "italics": re.compile(r"(?<!')''(?!')"),
     "parameter": re.compile(r"(?m)^[ \t]*\|[^\n]*|\|[ \t]*[\w -]{1,30}[ \t]*="),
     "pipe": re.compile(r"\|"),
-    "image": re.compile(r"\b\d+px\b|\b(?:thumb|thumbnail|upright|miniatur|miniaturadeimagen|vignette)\b\||\.(?:jpe?g|png|svg|gif|webm|ogg)\b", re.IGNORECASE),
+    "image": re.compile(
+        r"\b\d+px\b|\b(?:thumb|thumbnail|upright|miniatur|miniaturadeimagen|vignette)\b\||\.(?:jpe?g|png|svg|gif|webm|ogg)\b",
+        re.IGNORECASE,
+    ),
     "namespace": re.compile(
         r"\b(?:Image|Datei|Bild|Fichier|Archivo|Imagen|Ficheiro|Immagine|Bestand|Файл|Изображение|Category|Kategorie|Catégorie|Categoría"
         r"|Categoria|Категория|Category|分类|分類|カテゴリ|분류|파일|ملف|تصنيف|קובץ|קטגוריה|ファイル|文件):(?=\S)"
@@ -44,7 +49,9 @@ DEBRIS = {
     "address": re.compile(r"https?:|\bwww\.\w"),
     "brackets": re.compile(r"\([\s,;:.、，；]*\)|（[\s,;:、，；]*）|\[\s*\]|\([\s]*[,;，；、]|[,;，；、][\s]*\)"),
     "variant": re.compile(r"-\{|\}-|zh-(?:hans|hant|cn|tw|hk):"),
-    "attribute": re.compile(r"\b(?:style|class|width|align|colspan|rowspan|bgcolor|scope|valign|cellpadding)[ \t]*=[ \t]*[\"'\w#]", re.IGNORECASE),
+    "attribute": re.compile(
+        r"\b(?:style|class|width|align|colspan|rowspan|bgcolor|scope|valign|cellpadding)[ \t]*=[ \t]*[\"'\w#]", re.IGNORECASE
+    ),
     "list mark": re.compile(r"(?m)^[*#;:]+(?=[ \w])"),
     "punctuation": re.compile(r"[ \t][,;](?=[ \n])|,,|;;|、、|，，| \.(?=\s)"),
     "heading": re.compile(r"(?m)^={2,}[ \t]*={0,}$"),
@@ -133,7 +140,9 @@ class Sentences(HTMLParser):
             return
         told = dict(attrs)
         kinds = (told.get("class") or "").split()
-        out = tag in self.OUTSIDE or bool({"reference", "thumb", "gallery", "toc", "error", "mw-editsection", "references", "mw-highlight"} & set(kinds))
+        out = tag in self.OUTSIDE or bool(
+            {"reference", "thumb", "gallery", "toc", "error", "mw-editsection", "references", "mw-highlight"} & set(kinds)
+        )
         self._open.append((tag, out))
         if tag == "p" and not any(o for _, o in self._open):
             self._text = []
@@ -247,7 +256,9 @@ def main() -> int:  # noqa: PLR0914 - a benchmark
     return 0
 
 
-def measured(name: str, cleaner: Cleaner, articles: dict[str, str], rendered: Path | None, size: int, *, show: bool) -> tuple[float, str]:
+def measured(
+    name: str, cleaner: Cleaner, articles: dict[str, str], rendered: Path | None, size: int, *, show: bool
+) -> tuple[float, str]:
     """Return how fast a cleaner is, and a row of the table."""
     best, made = float("inf"), dict[str, str]()
     failed = 0
