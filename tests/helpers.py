@@ -69,4 +69,4 @@ def run_stage(
     recipe = stage.view(cast("Recipe", SimpleNamespace(**parts)))
     task = Task(recipe, "key", files, out, Services(Store(folder / "store"), console), console)
     stage.run(task)
-    return {file: list(read_jsonl(out / file)) for file in stage.outputs}, task.facts
+    return {file: list(read_jsonl(out / file)) for file in stage.outputs if "json" in file}, task.facts

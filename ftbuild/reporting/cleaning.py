@@ -1,38 +1,36 @@
-"""What the report says about cleaning: what each rule took, what was left out, and a few documents before and after.
+"""The page on cleaning: what each rule took, what was left out, and a few documents before and after.
 
-In: the outputs of `clean`.  Out: plain values for the template.  A large corpus makes no large page: everything is a sample.
+In: what `clean` counted.  Out: HTML, which lies beside the report.  It is a page of its own, because what was taken out may
+change when nothing does that is read by the stages after it.  A large corpus makes no large page: everything is a sample.
 """
 
 from __future__ import annotations
 
 import difflib
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
-from ftbuild.records import read_jsonl
+from ftbuild.reporting.templates import render
 
 _DROPPED = 20
 _LINES = 60  # of a document before and after
 _LONGEST = 300  # characters of a line
 
 
-def cleaning(inputs: Mapping[str, Path]) -> dict[str, Any]:
-    """Return what the template shows of cleaning."""
-    told = json.loads(inputs["clean/effects.json"].read_text(encoding="utf-8"))
-    dropped = list(islice(read_jsonl(inputs["clean/dropped.jsonl"]), _DROPPED + 1))
+def page(told: Mapping[str, Any], dropped: Sequence[Mapping[str, str]]) -> str:
+    """Return the page on what the rules did, as `effects.json` tells it, and on the documents that were left out."""
     samples = [
         {"document": s["document"], "lines": list(islice(_changed(s["before"], s["after"]), _LINES))} for s in told["samples"]
     ]
-    return {
-        **told,
-        "samples": [s for s in samples if s["lines"]],
-        "dropped": dropped[:_DROPPED],
-        "more_dropped": len(dropped) > _DROPPED,
-        "share": 1 - told["after"] / told["before"] if told["before"] else 0.0,
-    }
+    return render(
+        "cleaning.html.j2",
+        effects=told,
+        samples=[s for s in samples if s["lines"]],
+        dropped=dropped[:_DROPPED],
+        all_dropped=len(dropped),
+        share=1 - told["after"] / told["before"] if told["before"] else 0.0,
+    )
 
 
 def _changed(before: str, after: str) -> Iterator[tuple[str, str]]:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from ftbuild.digest import identity
 from ftbuild.records import Pair, read_documents, read_jsonl, read_pairs, read_sections
 from ftbuild.reporting.charts import line_chart
-from ftbuild.reporting.cleaning import cleaning
 from ftbuild.reporting.templates import render
 from ftbuild.store import read_json
 
@@ -42,7 +41,7 @@ def page(recipe: Recipe, inputs: Mapping[str, Path], facts: Mapping[str, Mapping
         model=read_json(inputs["train/model.json"]),
         loss=line_chart(_losses(inputs["train/metrics.csv"])),
         **_documents(inputs),
-        cleaning=cleaning(inputs),
+        rules=list(facts.get("clean", {}).get("removed", {}).items()),
         counts=_counts(pairs),
         samples=_samples(pairs),
         rejected=list(islice(rejected, _REJECTS)),

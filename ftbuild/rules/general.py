@@ -70,7 +70,7 @@ def _tidied(text: str) -> str:
     text = re.sub(r"(?<![ \t,;])[ \t,;]*[ \t]\)", ")", text)
     text = re.sub(r"[ \t]+", " ", text)
     text = re.sub(r" ?\n ?", "\n", text)
-    text = re.sub(r" +([,.;:!?])(?=\s|$)", r"\1", text)
+    text = re.sub(r" +([,.])(?=\s|$)", r"\1", text)
     return re.sub(r"\n{3,}", "\n\n", text)
 
 

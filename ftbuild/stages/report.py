@@ -14,7 +14,7 @@ from ftbuild.stage import Task, stage
         "train", "trainer", "vars",
     ),
     inputs=(
-        "clean/documents.jsonl", "clean/effects.json", "clean/dropped.jsonl", "structure/sections.jsonl", "generate/units.jsonl",
+        "clean/documents.jsonl", "structure/sections.jsonl", "generate/units.jsonl",
         "curate/pairs.jsonl", "curate/held_out.jsonl", "curate/rejected.jsonl", "format/rows.jsonl",
         "baseline/answers.jsonl", "train/model.json", "train/metrics.csv", "train/events.jsonl",
         "evaluate/answers.jsonl", "evaluate/score.json",
