@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from ftbuild.readers.blocks import Block, document, meta_of
 from ftbuild.readers.decode import decoded
-from ftbuild.readers.markup import blocks, parse
+from ftbuild.readers.markup import blocks, parse, remove
 from ftbuild.records import Document
 from ftbuild.registries import READERS
 
@@ -40,15 +40,20 @@ def html(data: bytes, name: str, *, encoding: str = "", main: Main = "auto", cod
     text = decoded(data, name, declared=said, given=encoding)
     root = parse(text)
     facts = _facts(root)
-    found = list[Block]()
-    if root is not None:
-        if main == "always" or (main == "auto" and _has_parts(root)):
-            found = main_text(text, code=code) if len(text) < _LARGEST else []
-            found = found or blocks(_without_parts(root), code=code)
-        if not any(block.text.strip() for block in found):
-            found = blocks(_body(root), code=code)
     title = facts.pop("title", "")
-    yield document(found, name, title=title, meta=facts)
+    yield document(found_in(text, main=main, code=code, root=root), name, title=title, meta=facts)
+
+
+def found_in(text: str, *, main: Main, code: bool = True, root: Any = None) -> list[Block]:
+    """Return the blocks of a page: of its main text, or of all of it.  `root` is its tree, if it was parsed already."""
+    root = parse(text) if root is None else root
+    if root is None:
+        return []
+    found = list[Block]()
+    if main == "always" or (main == "auto" and _has_parts(root)):
+        found = main_text(text, code=code) if len(text) < _LARGEST else []
+        found = found or blocks(_without_parts(root), code=code)
+    return found if any(block.text.strip() for block in found) else blocks(_body(root), code=code)
 
 
 def main_text(text: str, *, code: bool = True) -> list[Block]:
@@ -104,16 +109,8 @@ def _has_parts(root: Any) -> bool:
 def _without_parts(root: Any) -> Any:
     """Take the navigation and the like out of a page."""
     for element in [e for e in root.iter() if _part(e)]:
-        parent = element.getparent()
-        if parent is None:
-            continue
-        before = element.getprevious()
-        tail = element.tail or ""
-        if before is not None:
-            before.tail = (before.tail or "") + tail
-        else:
-            parent.text = (parent.text or "") + tail
-        parent.remove(element)
+        if element.getparent() is not None:
+            remove(element)
     return _body(root)
 
 

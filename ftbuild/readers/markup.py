@@ -78,6 +78,16 @@ def hidden(element: Any) -> bool:
     return get("hidden") is not None or get("aria-hidden") == "true" or bool(_HIDDEN.search(get("style") or ""))
 
 
+def remove(element: Any) -> None:
+    """Take an element out of its tree, and leave the text that follows it."""
+    parent, before, tail = element.getparent(), element.getprevious(), element.tail or ""
+    if before is not None:
+        before.tail = (before.tail or "") + tail
+    else:
+        parent.text = (parent.text or "") + tail
+    parent.remove(element)
+
+
 def blocks(root: Any, *, code: bool = True) -> list[Block]:
     """Return what stands below an element as blocks.  `code` keeps passages of code, as plain lines."""
     return list(_Walk(code).over(root)) if root is not None else []

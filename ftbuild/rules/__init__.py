@@ -4,6 +4,6 @@ A rule is `(text, *, …) -> text`; its keyword parameters are what the recipe s
 passed over for documents of any other format.
 """
 
-from ftbuild.rules import general, wikitext
+from ftbuild.rules import general, html, wikitext
 
-__all__ = ["general", "wikitext"]
+__all__ = ["general", "html", "wikitext"]
