@@ -298,3 +298,29 @@ def zip_of(parts: dict[str, str]) -> bytes:
         for name, content in parts.items():
             made.writestr(name, content)
     return file.getvalue()
+
+
+def test_a_table_of_contents_and_headers_that_change_are_dropped() -> None:
+    import io
+
+    from reportlab.pdfgen.canvas import Canvas
+
+    file = io.BytesIO()
+    canvas = Canvas(file, pagesize=(600, 800))
+    canvas.setFont("Times-Roman", 11)
+    for n, line in enumerate(["Contents", "1 Boats . . . . . . . . . 2", "2 Weather ........... 3"]):
+        canvas.drawString(50, 700 - 14 * n, line)
+    canvas.drawString(50, 500, "This text stands on the first page.")
+    canvas.showPage()
+    for page in range(2, 6):
+        canvas.setFont("Times-Roman", 11)
+        canvas.drawString(50, 770, f"Chapter {page // 2}: {'Boats' if page < 4 else 'Weather'} {page}")
+        canvas.drawString(50, 600, f"This is what page {page} says about it in 20{page}0.")
+        canvas.showPage()
+    canvas.save()
+    text = one(file.getvalue(), "a.pdf").text
+    assert "Chapter" not in text
+    assert "Contents" not in text
+    assert ". . ." not in text
+    assert text.count("This is what page") == 4
+    assert "This text stands on the first page." in text

@@ -31,6 +31,9 @@ _PAGE_NUMBER = re.compile(
 )
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 _CJK = re.compile(f"[{WIDE}]")
+_LEADER = re.compile(r"(?:[.…·] ?){4,}\s*(?:\d{1,5}|[ivxlc]{1,7})\s*$")
+_CONTENTS = re.compile(r"(?i)\W*(table of )?contents\W*|目\s*[录錄次]|inhalt(sverzeichnis)?|table des matières|índice|sommario|содержание")
+_ANY = "\0"
 _SOFT = "\u00ad"
 Outline = Sequence[tuple[int, str, int]]
 """Depth from 0, title, page from 0 of each bookmark."""
@@ -50,7 +53,7 @@ class _Group:
 
 def blocks(found: Sequence[Line], outline: Outline, heights: Sequence[float]) -> list[Block]:
     """Return the blocks of a whole document.  `heights` are those of its pages."""
-    kept = without_margins(found, heights)
+    kept = _without_contents(without_margins(found, heights))
     body = body_size(kept)
     titles = {_bare(title) for _, title, _ in outline}
     groups = list(_groups(kept, body, titles))
@@ -79,13 +82,12 @@ def without_margins(found: Sequence[Line], heights: Sequence[float]) -> list[Lin
         high, low = sorted_[:2], sorted_[-2:]
         edges[page] = ([k for k in high if k.y > heights[page] - edge], [k for k in low if k.y < edge])
     counts = Counter(key for ends in edges.values() for end in ends for line in end for key in _keys(line))
-    enough = 2 if pages < 4 else 3  # noqa: PLR2004
     dropped: set[int] = set()
     for ends in edges.values():
         for end in ends:
             for line in end:
                 alone = pages == 1 and bool(_PAGE_NUMBER.fullmatch(line.text))
-                if alone or any(counts[key] >= enough for key in _keys(line)):
+                if alone or any(counts[key] >= (3 if key[0][:1] == _ANY else 2) for key in _keys(line)):
                     dropped.add(id(line))
     return [line for line in found if id(line) not in dropped]
 
@@ -94,11 +96,28 @@ def _keys(line: Line) -> list[tuple[str, int]]:
     """Return what a line has in common with its like on other pages, at about the same height: its text, or its counting up."""
     height, text = round(line.y / 4), line.text
     keys = [(text, height)]
-    if number := re.search(r"\d+", text):
-        keys.append((f"{text[: number.start()]}#{int(number[0][:9]) - line.page}{text[number.end() :]}", height))
+    if numbers := [m for m in re.finditer(r"\d+", text) if len(m[0]) < 6]:  # noqa: PLR2004
+        for number in (numbers[0], numbers[-1]):
+            keys.append((f"{text[: number.start()]}#{int(number[0]) - line.page}{text[number.end() :]}", height))
+            if number.start() == 0 or number.end() == len(text):
+                keys.append((f"{_ANY}{int(number[0]) - line.page}", height))  # whatever else it says, it counts the pages
+        keys = list(dict.fromkeys(keys))
     elif re.fullmatch(r"\W*[ivxlc]+\W*", text):
         keys.append((f"#{_roman(text) - line.page}", height))
     return keys
+
+
+def _without_contents(found: Sequence[Line]) -> list[Line]:
+    """Return lines without those of a table of contents, which lead to page numbers by rows of dots, and without its heading."""
+    kept: list[Line] = []
+    for n, line in enumerate(found):
+        before, after = (found[m].text if 0 <= m < len(found) else "" for m in (n - 1, n + 1))
+        if _LEADER.search(line.text) and (_LEADER.search(before) or _LEADER.search(after) or _CONTENTS.fullmatch(before)):
+            continue
+        if _CONTENTS.fullmatch(line.text) and _LEADER.search(after):
+            continue
+        kept.append(line)
+    return kept
 
 
 def _roman(text: str) -> int:
