@@ -2,8 +2,8 @@ r"""Plain Markdown: what readers give and `structure` takes, whatever the docume
 
 Headings are `# …` to `###### …`, and one empty line stands between blocks.  List items are lines `- …` or `1. …`, tables are
 rows `| … | … |`.  Everything else is plain text without inline markup.  A line of text that looks like a heading, like the line
-below one (`===`, `---`) or like a fence around code carries a backslash, which `unescape` takes away again once the headings are
-found:
+below one (`===`, `---`) or like a fence around code carries a backslash, which `unescape` takes away again once the headings
+are found:
 
     >>> escape("# not a heading")
     '\\# not a heading'

@@ -47,7 +47,8 @@ def docs(home: Path) -> Path:
     return home / "docs"
 
 
-def test_a_folder_is_read_with_all_below_it(docs: Path) -> None:
+@pytest.mark.usefixtures("docs")
+def test_a_folder_is_read_with_all_below_it() -> None:
     found, _ = read("docs", licence="CC0")
     assert [(d.id, d.title, d.format) for d in found] == [
         ("docs/a.md", "Otters", "markdown"),
@@ -68,7 +69,8 @@ def test_a_folder_is_read_with_all_below_it(docs: Path) -> None:
         (("docs/a.md", "docs"), {"exclude": ("docs/deep/*",)}, ["docs/a.md"]),
     ],
 )
-def test_paths_and_patterns(docs: Path, path: Any, given: dict[str, Any], ids: list[str]) -> None:
+@pytest.mark.usefixtures("docs")
+def test_paths_and_patterns(path: Any, given: dict[str, Any], ids: list[str]) -> None:
     if ids:
         assert [d.id for d in read(path, **given)[0]] == ids
     else:
@@ -87,7 +89,7 @@ def test_absolute_paths_and_addresses(docs: Path) -> None:
         ("memory:///ferry/one.pdf", fivefold.TITLE),
         ("memory:///ferry/two.md", "Two"),
     ]
-    with pytest.raises(SourceError, match="memory:///nothing/x.md: "):
+    with pytest.raises(SourceError, match=r"memory:///nothing/x\.md: "):
         read("memory://nothing/x.md")
 
 
@@ -99,7 +101,7 @@ def test_readers_are_chosen_for_patterns(docs: Path) -> None:
     assert read("docs/log.x")[0][0].text == "A log."
 
 
-def test_wrong_readers_and_options_are_found_before_any_work(home: Path) -> None:
+def test_wrong_readers_and_options_are_found_before_any_work() -> None:
     def wrong(**params: Any) -> list[tuple[str, str]]:
         return SOURCES.wrong("files", {"path": "x", **params})
 
@@ -121,7 +123,8 @@ def test_what_cannot_be_read_stops_or_is_left_out_and_told(docs: Path) -> None:
     assert sorted(now.skipped) == ["docs/empty.md: the file is empty", "docs/locked.pdf: is protected by a password"]
 
 
-def test_a_file_that_is_too_large_is_named(docs: Path) -> None:
+@pytest.mark.usefixtures("docs")
+def test_a_file_that_is_too_large_is_named() -> None:
     with pytest.raises(SourceError, match=r"docs/a\.md: has 0\.0 MB") as caught:
         read("docs/a.md", max_megabytes=0.00001)
     assert "max_megabytes" in caught.value.hint
@@ -151,7 +154,8 @@ def test_a_new_file_is_part_of_the_key(docs: Path) -> None:
     assert after["package pypdfium2"]
 
 
-def test_a_path_that_leads_nowhere_is_an_error_of_the_recipe(home: Path) -> None:
+@pytest.mark.usefixtures("home")
+def test_a_path_that_leads_nowhere_is_an_error_of_the_recipe() -> None:
     with pytest.raises(ConfigError, match=r"no file is called 'docs/\*\.md'"):
         read("docs/*.md")
 

@@ -6,7 +6,20 @@ import pytest
 
 from ftbuild.plain import HEADING, escape, heading, joined, table, unescape
 
-TEXTS = ["# comment", "\\# so written", "\\\\## twice", "a\n  ### indented\n#", "#hashtag", "####### seven", "x # y", "\\", "# \n\t# #", "Title\n=====", "a\n\\---\n--", "```py\n# x\n```\n~~~"]
+TEXTS = [
+    "# comment",
+    "\\# so written",
+    "\\\\## twice",
+    "a\n  ### indented\n#",
+    "#hashtag",
+    "####### seven",
+    "x # y",
+    "\\",
+    "# \n\t# #",
+    "Title\n=====",
+    "a\n\\---\n--",
+    "```py\n# x\n```\n~~~",
+]
 
 
 @pytest.mark.parametrize("text", TEXTS)

@@ -1,8 +1,11 @@
 """Readers: one text gives one tree of sections, whatever it is written in."""
 
+# ruff: noqa: E501, RUF001
+
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,7 +16,7 @@ from ftbuild.readers.choose import read
 from ftbuild.records import Document
 from tests import fivefold
 
-FORMATS = {
+FORMATS: dict[str, Callable[[], bytes]] = {
     "a.md": fivefold.markdown,
     "a.html": fivefold.html,
     "a.docx": fivefold.docx,

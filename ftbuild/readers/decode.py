@@ -83,7 +83,10 @@ def _guessed(data: bytes) -> str:
     best = max(scores, key=lambda e: scores[e], default="")
     if best and scores[best] > 0.15:  # noqa: PLR2004 - a fifth of running text is among the hundred most common
         return best
-    from charset_normalizer import from_bytes
+    try:
+        from charset_normalizer import from_bytes
+    except ImportError:
+        return ""
 
     for match in from_bytes(data[:_SAMPLE] if len(data) > _SAMPLE else data):
         if _fits(data, match.encoding) is not None:

@@ -1,7 +1,7 @@
 """Web pages: the main text of a page, with its headings, lists and tables.
 
-What is main text is trafilatura's judgement, in its precise mode (Apache-2.0; A. Barbaresi, "Trafilatura", ACL 2021).  A page that
-has no navigation, no banner and no other parts around its text is taken whole: nothing of a document is guessed away.
+What is main text is trafilatura's judgement, in its precise mode (Apache-2.0; A. Barbaresi, "Trafilatura", ACL 2021).  A page
+that has no navigation, no banner and no other parts around its text is taken whole: nothing of a document is guessed away.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ftbuild.registries import READERS
 Main = Literal["auto", "always", "never"]
 
 _CHARSET = re.compile(rb"""(?i)<meta[^>]+charset\s*=\s*["']?\s*([\w:.-]+)|<\?xml[^>]+encoding\s*=\s*["']([\w.-]+)""")
-_AROUND = frozenset("nav aside footer".split())
+_AROUND = frozenset(["nav", "aside", "footer"])
 _PARTS = re.compile(
     r"(?i)(^|[\s_-])(nav(igation|bar)?|menu|side-?bar|cookies?|consent|share|sharing|social|breadcrumbs?|advert\w*|ads?|banner|related"
     r"|newsletter|subscribe|comments?|popup|modal|footer|masthead)($|[\s_-])"
@@ -65,7 +65,12 @@ def main_text(text: str, *, code: bool = True) -> list[Block]:
     logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # it logs what it can do nothing with
     try:
         found = trafilatura.bare_extraction(
-            text, favor_precision=True, include_comments=False, include_tables=True, include_formatting=False, with_metadata=False
+            text,
+            favor_precision=True,
+            include_comments=False,
+            include_tables=True,
+            include_formatting=False,
+            with_metadata=False,
         )
     except Exception:  # noqa: BLE001 - a page that it trips over is read by its elements alone
         return []
@@ -118,7 +123,7 @@ def _facts(root: Any) -> dict[str, Any]:
     """Return what the head of a page says: title, author, date, language."""
     if root is None:
         return {}
-    named = {}
+    named: dict[str, str] = {}
     for element in root.iter("meta"):
         key = (element.get("name") or element.get("property") or "").lower()
         named.setdefault(key, element.get("content") or "")

@@ -10,6 +10,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import median
 
 from ftbuild.plain import one_line, table
@@ -32,7 +33,9 @@ _PAGE_NUMBER = re.compile(
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 _CJK = re.compile(f"[{WIDE}]")
 _LEADER = re.compile(r"(?:[.…·] ?){4,}\s*(?:\d{1,5}|[ivxlc]{1,7})\s*$")
-_CONTENTS = re.compile(r"(?i)\W*(table of )?contents\W*|目\s*[录錄次]|inhalt(sverzeichnis)?|table des matières|índice|sommario|содержание")
+_CONTENTS = re.compile(
+    r"(?i)\W*(table of )?contents\W*|目\s*[录錄次]|inhalt(sverzeichnis)?|table des matières|índice|sommario|содержание"
+)
 _ANY = "\0"
 _SOFT = "\u00ad"
 Outline = Sequence[tuple[int, str, int]]
@@ -108,7 +111,7 @@ def _keys(line: Line) -> list[tuple[str, int]]:
 
 
 def _without_contents(found: Sequence[Line]) -> list[Line]:
-    """Return lines without those of a table of contents, which lead to page numbers by rows of dots, and without its heading."""
+    """Return lines without those of a table of contents, which lead to page numbers by rows of dots, nor its heading."""
     kept: list[Line] = []
     for n, line in enumerate(found):
         before, after = (found[m].text if 0 <= m < len(found) else "" for m in (n - 1, n + 1))
@@ -176,9 +179,7 @@ def _kind(line: Line, body: float, titles: set[str], *, heavy: bool) -> tuple[st
     return "text", ""
 
 
-def _continues(  # noqa: PLR0911
-    group: _Group, line: Line, kind: str, mark: str, pitch: float, edges: dict[tuple[int, int, int], float]
-) -> bool:
+def _continues(group: _Group, line: Line, kind: str, mark: str, pitch: float, edges: dict[tuple[int, int, int], float]) -> bool:
     """Say whether a line goes on with what the lines before it began."""
     last = group.lines[-1]
     same_place = line.page == last.page and line.column == last.column
@@ -186,15 +187,15 @@ def _continues(  # noqa: PLR0911
     if group.kind == "table":
         return False
     if kind == "heading" or group.kind == "heading":
-        near = 0 < down < 1.7 * max(line.size, last.size)  # noqa: PLR2004
+        near = 0 < down < 1.7 * max(line.size, last.size)
         return kind == group.kind and same_place and near and abs(line.size - last.size) < 0.3 and line.bold == last.bold  # noqa: PLR2004
-    if abs(line.size - last.size) > 0.15 * last.size and not same_place:  # noqa: PLR2004
+    if abs(line.size - last.size) > 0.15 * last.size and not same_place:
         return False
     if mark and (not mark.strip()[:1].isalnum() or group.mark or _ENDS.search(last.text)):
         return False
     if not same_place or down < 0:
         return not _SENTENCE_ENDS.search(last.text) and (line.text[0].islower() or bool(_CJK.match(line.text)))
-    if down > 1.35 * max(pitch, last.size):  # noqa: PLR2004
+    if down > 1.35 * max(pitch, last.size):
         return False
     edge = edges[_edge_of(last)]
     first = line.text.split(" ", 1)[0]
@@ -209,7 +210,7 @@ def _pitch(found: Sequence[Line], body: float) -> float:
     """Return the usual distance from one line of running text to the next."""
     downs = [
         round(a.y - b.y, 1)
-        for a, b in zip(found, found[1:], strict=False)
+        for a, b in pairwise(found)
         if a.page == b.page and abs(a.size - body) < 0.6 and abs(b.size - body) < 0.6 and 0.8 * body < a.y - b.y < 2.2 * body  # noqa: PLR2004
     ]
     return median(downs) if downs else 1.2 * body
@@ -301,7 +302,7 @@ def _merged(groups: Sequence[_Group]) -> Iterator[Block]:
         if group.kind == "item":
             rest = group.text[len(one_line(group.mark)) :].strip()
             number = group.mark.strip(" ()\t")
-            items.append(f"{number[:-1] if number.endswith('.') else number}. {rest}" if number[:1].isdigit() else f"- {rest}")
+            items.append(f"{number.removesuffix('.')}. {rest}" if number[:1].isdigit() else f"- {rest}")
             continue
         if items:
             yield Block("\n".join(items))

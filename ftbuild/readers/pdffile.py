@@ -1,6 +1,7 @@
 """A PDF opened by pdfium and read page by page, in a process apart (`ftbuild.readers.apart`).
 
-In: its bytes.  Out: a document.  Before each page it says that it is alive, so that a page that would take for ever takes seconds.
+In: its bytes.  Out: a document.  Before each page it says that it is alive, so that a page that would take for ever takes
+seconds.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from ftbuild.readers.pdfblocks import blocks
 from ftbuild.readers.pdflines import Line, lines
 from ftbuild.records import Document
 
-_WRITTEN_BY_PROGRAMS = re.compile(r"(?i)microsoft \w+ - |untitled|^about:blank|\.(docx?|pdf|tex|dvi|indd|qxd|html?|rtf|odt)$|^.$")
+_WRITTEN_BY_PROGRAMS = re.compile(
+    r"(?i)microsoft \w+ - |untitled|^about:blank|\.(docx?|pdf|tex|dvi|indd|qxd|html?|rtf|odt)$|^.$"
+)
 _MOST_PAGES = 20_000
 _MOST_BOOKMARKS = 5000
 

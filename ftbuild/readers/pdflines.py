@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -53,7 +54,7 @@ class _Piece:
         text = re.sub(r"[ \t\xa0]+", " ", text).strip()
         if not text:
             return None
-        return Line(text, self.x0, self.x1, self.y, median(self.sizes), self.heavy > 0.9 * len(self.sizes), page)  # noqa: PLR2004
+        return Line(text, self.x0, self.x1, self.y, median(self.sizes), self.heavy > 0.9 * len(self.sizes), page)
 
 
 def lines(page: Any, number: int) -> list[Line]:
@@ -63,7 +64,7 @@ def lines(page: Any, number: int) -> list[Line]:
     if gutter is not None:
         return [line for part in _columns(pieces, gutter) for line in _rows(part)]
     rows = _rows(pieces)
-    climbs = sum(b.y > a.y + a.size for a, b in zip(rows, rows[1:], strict=False))
+    climbs = sum(b.y > a.y + a.size for a, b in pairwise(rows))
     if climbs > max(1, len(rows) // 10):
         rows = _rows(sorted(pieces, key=lambda p: (-round(p.y), p.x0)))
     return rows
@@ -76,7 +77,7 @@ def _pieces(page: Any) -> list[_Piece]:
     text = page.get_textpage()
     found: list[_Piece] = []
     open_: _Piece | None = None
-    style = _Style(0.0, 0.0, False, False)
+    style = _Style(0.0, 0.0, heavy=False, turned=False)
     before: Any = None
     left, right, bottom, top = (ctypes.c_double() for _ in range(4))
     try:
@@ -134,7 +135,7 @@ def _style(text: Any, n: int, pdfium: Any) -> _Style:
 
 def _goes_on(piece: _Piece, x0: float, style: _Style) -> bool:
     size = max(piece.sizes[-1], style.size)
-    return abs(style.y - piece.y) < 0.6 * size and -2 * size < x0 - piece.x1 < _GAP * size  # noqa: PLR2004
+    return abs(style.y - piece.y) < 0.6 * size and -2 * size < x0 - piece.x1 < _GAP * size
 
 
 def _rows(pieces: Sequence[Line]) -> list[Line]:
@@ -142,7 +143,7 @@ def _rows(pieces: Sequence[Line]) -> list[Line]:
     found: list[list[Line]] = []
     for piece in pieces:
         last = found[-1][-1] if found else None
-        if last and abs(last.y - piece.y) < 0.35 * max(last.size, piece.size) and piece.x0 > last.x1 - 1:  # noqa: PLR2004
+        if last and abs(last.y - piece.y) < 0.35 * max(last.size, piece.size) and piece.x0 > last.x1 - 1:
             found[-1].append(piece)
         else:
             found.append([piece])
@@ -176,10 +177,12 @@ def _gutter(pieces: Sequence[Line]) -> float | None:
     sides = [p for p in pieces if p.x1 <= x + 1], [p for p in pieces if p.x0 >= x - 1]
     if across > len(pieces) / 4 or min(map(len, sides)) < 6:  # noqa: PLR2004
         return None
-    full = median(p.x1 - p.x0 for p in sides[0]) > 0.55 * (x - left) and median(p.x1 - p.x0 for p in sides[1]) > 0.55 * (right - x)  # noqa: PLR2004
+    full = median(p.x1 - p.x0 for p in sides[0]) > 0.55 * (x - left) and median(p.x1 - p.x0 for p in sides[1]) > 0.55 * (
+        right - x
+    )
     tops, bottoms = [max(p.y for p in s) for s in sides], [min(p.y for p in s) for s in sides]
     shared = min(tops) - max(bottoms)
-    return x if full and shared > 0.4 * min(t - b for t, b in zip(tops, bottoms, strict=True)) else None  # noqa: PLR2004
+    return x if full and shared > 0.4 * min(t - b for t, b in zip(tops, bottoms, strict=True)) else None
 
 
 def _columns(pieces: Sequence[Line], gutter: float) -> list[list[Line]]:

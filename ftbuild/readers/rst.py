@@ -46,14 +46,16 @@ def rst(data: bytes, name: str, *, encoding: str = "", code: bool = True) -> Ite
     if len(text) > _LARGEST:
         raise SourceError(f"{name}: is {len(text):,} characters of reStructuredText", hint="split it, or use reader: text")
     try:
-        parts: dict[str, Any] = publish_parts(_known(text), writer="html5", settings_overrides=_SETTINGS)
+        parts: Any = publish_parts(_known(text), writer="html5", settings_overrides=_SETTINGS)
     except Exception as error:
         raise SourceError(f"{name}: docutils cannot read it: {str(error).partition(chr(10))[0]}") from error
     root = parse(str(parts["html_body"]))
     if root is not None:
         for element in [e for e in root.iter() if set((e.get("class") or "").split()) & set(_UNSEEN)]:
             element.set("hidden", "")
-    yield document(blocks(root, code=code), name, meta=meta_of(author=_plain(parts.get("author")), date=_plain(parts.get("date"))))
+    yield document(
+        blocks(root, code=code), name, meta=meta_of(author=_plain(parts.get("author")), date=_plain(parts.get("date")))
+    )
 
 
 def _plain(value: Any) -> str:

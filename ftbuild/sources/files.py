@@ -1,7 +1,7 @@
-"""Documents that lie in files of many kinds, here or at any address that fsspec knows: folders of text, Markdown, HTML, PDF, Word…
+"""Documents that lie in files of many kinds, here or at any address that fsspec knows: text, Markdown, HTML, PDF, Word.
 
-In: paths, patterns and addresses.  Out: a document a file, its headings, lists and tables kept.  A file that was read before, by the
-same reader, is not read again.
+In: paths, patterns and addresses.  Out: a document a file, its headings, lists and tables kept.  A file that was read before,
+by the same reader, is not read again.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def files(
     path: str | tuple[str, ...],
     exclude: tuple[str, ...] = (),
     reader: Annotated[str, READERS] = "",
-    readers: Mapping[str, str] = {},  # noqa: B006 - nobody writes to it
-    options: Mapping[str, Mapping[str, Any]] = {},  # noqa: B006
+    readers: Mapping[str, str] = {},
+    options: Mapping[str, Mapping[str, Any]] = {},
     on_error: OnError = "stop",
     title: str = "",
     licence: str = "",
@@ -197,5 +197,6 @@ class _Known:
 def _labelled(documents: list[Document], name: str) -> list[Document]:
     single = len(documents) == 1
     return [
-        replace(d, id=name if single and not d.id else f"{name}#{d.id or number}") for number, d in enumerate(documents, start=1)
+        replace(d, id=name if single and not d.id else f"{name}#{d.id or number}")
+        for number, d in enumerate(documents, start=1)
     ]
