@@ -14,7 +14,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "iso-8859-1": "cp1252", "latin-1": "cp1252", "ascii": "cp1252",
+_WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "iso-8859-1": "cp1252", "ascii": "cp1252",
           "us-ascii": "cp1252", "shift_jis": "cp932", "shift-jis": "cp932", "big5": "big5hkscs", "euc-kr": "cp949"}  # fmt: skip
 """Names that files give, and the larger set that is meant, as browsers take them.  Source: the WHATWG's Encoding Standard."""
 
