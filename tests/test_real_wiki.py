@@ -15,6 +15,7 @@ from ftbuild.errors import ConfigError, SourceError
 from ftbuild.fetching import Fetching
 from ftbuild.records import Document
 from ftbuild.sources.mediawiki import mediawiki
+from ftbuild.sources.wikidump import wikidump
 from ftbuild.testing import ScriptedProvider
 from tests import wiki as wikis
 from tests.wiki import Mediawiki
@@ -209,6 +210,19 @@ def test_a_page_that_was_damaged_in_the_store_is_fetched_again(url: str, tmp_pat
     for file in files:
         file.write_text(file.read_text(encoding="utf-8").replace("Otter", "Biber"), encoding="utf-8")
     assert read(url, now, titles=("Otter", "Fluss")) == before
+
+
+def test_a_dump_of_the_wiki_gives_the_same_as_its_api(wiki: Mediawiki, url: str, tmp_path: Path) -> None:
+    (tmp_path / "dump.xml").write_text(wiki.run("dumpBackup.php", "--current", "--quiet"), encoding="utf-8")
+    pages = read(url, titles=("Otter", "Fisch", "Fluss", "Meer", "Seehund"))
+    dumped = {d.title: d for d in wikidump(path=str(tmp_path / "dump.xml"), titles=tuple(pages))}
+    assert dumped.keys() == pages.keys()
+    for title, document in dumped.items():
+        assert document.text == pages[title].text
+        same = ("revision", "timestamp", "language", "site", "categories")
+        assert {k: document.meta.get(k) for k in same} == {k: pages[title].meta.get(k) for k in same}
+    by_category = {d.title for d in wikidump(path=str(tmp_path / "dump.xml"), category="Blätter")}
+    assert by_category == set(read(url, category="Blätter"))
 
 
 # ---- logging in ----

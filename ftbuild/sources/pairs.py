@@ -71,6 +71,11 @@ def _pairs(file: Path, path: str, title: str, columns: tuple[str, str, str], she
         yield Pair(digest([path, asked, told])[:16], asked, told, Origin(title, headings, path, line=line))
 
 
+def columns(file: Path) -> list[str]:
+    """Return the names of a table's columns, by its first row."""
+    return [str(name) for name in next((row for _, row in _rows(file)), {})]
+
+
 def _text(value: Any) -> str:
     return "" if value is None or value != value else str(value).strip()  # noqa: PLR0124 - a missing cell is not a number
 
