@@ -1,6 +1,6 @@
 """Readers: one text gives one tree of sections, whatever it is written in."""
 
-# ruff: noqa: E501, RUF001
+# ruff: noqa: E501
 
 from __future__ import annotations
 

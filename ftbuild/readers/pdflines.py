@@ -179,11 +179,7 @@ def _gutter(pieces: Sequence[Line]) -> float | None:
         return None
     full = median(p.x1 - p.x0 for p in sides[0]) > 0.55 * (x - left) and median(p.x1 - p.x0 for p in sides[1]) > 0.55 * (
         right - x
-<<<<<<< HEAD
     )
-=======
-    )  # noqa: PLR2004
->>>>>>> 85a37a48eceab098895f7e3eed2d0199a23b9529
     tops, bottoms = [max(p.y for p in s) for s in sides], [min(p.y for p in s) for s in sides]
     shared = min(tops) - max(bottoms)
     return x if full and shared > 0.4 * min(t - b for t, b in zip(tops, bottoms, strict=True)) else None

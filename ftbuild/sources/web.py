@@ -104,11 +104,7 @@ def web(
 
 
 def _in_utf_8(page: Page) -> bytes:
-<<<<<<< HEAD
     """Return a page's bytes, as UTF-8 with its mark where the server names a charset that fits: its word comes first."""
-=======
-    """Return a page's bytes; where the server names a charset that fits, as UTF-8 with its mark: the server's word comes first."""
->>>>>>> 85a37a48eceab098895f7e3eed2d0199a23b9529
     if (
         not page.charset
         or not page.media.startswith("text/")
