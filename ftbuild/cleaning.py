@@ -118,7 +118,7 @@ def of_document(item: Item, rules: Sequence[tuple[str, Use[Any]]], seconds: floa
     meta = {**document.meta, "title": document.title, "format": document.format}
     try:
         with limit(seconds * max(1.0, len(text) / _MILLION)):
-            for name, rule in rules:
+            for name, rule in rules:  # noqa: B007 - the one that failed is named
                 if RULES.suits(rule.name, document.format):
                     text = _one(item, name, rule, text, meta)
                     if not text.strip():

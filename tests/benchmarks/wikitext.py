@@ -229,7 +229,7 @@ def in_order(wanted: Sequence[str], text: str) -> int:
     return count
 
 
-def main() -> int:
+def main() -> int:  # noqa: PLR0914 - a benchmark
     """Run the benchmark."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("folder", nargs="?", default="../shared/wikitext", type=Path)
