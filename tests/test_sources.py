@@ -264,6 +264,7 @@ def test_a_sheet_is_chosen_by_its_name(home: Path) -> None:
     openpyxl = pytest.importorskip("openpyxl")
     book = openpyxl.Workbook()
     book.active.append(["about"])
+    book.active.append(["nothing"])
     sheet = book.create_sheet("FAQ")
     for row in (["question", "answer"], ["Who?", "me"], [None, None], ["How many?", 3]):
         sheet.append(row)

@@ -28,7 +28,7 @@ _COMMON = {
     "big5hkscs": re.compile(f"[{_CHINESE}{_MARKS_OF_TEXT}]"),
     "cp932": re.compile(f"[\u3041-\u30ff{_MARKS_OF_TEXT}]"),
     "euc_jp": re.compile(f"[\u3041-\u30ff{_MARKS_OF_TEXT}]"),
-    "cp949": re.compile("[\uac00-\ud7a3]"),
+    "cp949": re.compile("[이다는의에을를가고하지은도로한기사리시자어나정일대라인아서해그수보전과부제있것니요들만면으]"),
 }
 """What much of a text is made of in the languages of an encoding, and what hardly comes of bytes of another one."""
 
