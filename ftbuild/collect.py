@@ -109,9 +109,9 @@ def rubbish(store: Store, keeping: Needed, *, replies_older: float | None) -> li
             record, name = made.get(digest, ({}, ""))
             what = f"{name} of {_of_build(record, names.get(record['key']))}" if record else "of no stage that is known"
             pieces.append(Piece("object", file, _size(file), what))
-    for file in (store.root / "pages").glob("*/*/*.json"):
-        if file.stem not in keeping.revisions:
-            pieces.append(Piece("page", file, _size(file), f"revision {file.stem} of a wiki's page"))
+    revisions = [f for f in (store.root / "pages").glob("*/[0-9][0-9]/*.json") if f.stem.isdigit()]
+    old = [file for file in revisions if file.stem not in keeping.revisions]
+    pieces += [Piece("page", file, _size(file), f"revision {file.stem} of a wiki's page") for file in old]
     for model, path in tuned_models(store.root / "local"):
         if model not in keeping.models:
             pieces.append(Piece("model", path, _size(path), model, model))

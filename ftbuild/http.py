@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import httpx2
 
 _FORBIDDEN: ContextVar[bool] = ContextVar("forbidden", default=False)
-_BUSY = frozenset({429, 500, 502, 503, 504})
+BUSY = frozenset({429, 500, 502, 503, 504})
 
 
 @contextmanager
@@ -35,8 +35,14 @@ def forbidden(yes: bool) -> Iterator[None]:  # noqa: FBT001 - reads well where i
 
 
 def is_forbidden() -> bool:
-    """Say whether nothing may be sent just now."""
+    """Say whether this build is to run offline."""
     return _FORBIDDEN.get()
+
+
+def refuse_if_forbidden(url: str) -> None:
+    """Refuse to ask an address in a build that is to run offline.  SourceError says how to allow it."""
+    if _FORBIDDEN.get():
+        raise SourceError(f"offline=true: this build would have to ask {url}", hint="without offline=true it is asked")
 
 
 @dataclass
@@ -94,8 +100,7 @@ class Client:
     ) -> Any:
         import httpx2
 
-        if _FORBIDDEN.get():
-            raise SourceError(f"offline=true: this build would have to ask {url}", hint="without offline=true it is asked")
+        refuse_if_forbidden(url)
         problem = ""
         with self._opened() as http:
             for attempt in range(self.attempts):
@@ -108,7 +113,7 @@ class Client:
                 except httpx2.RequestError as error:
                     problem = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
                 if reply is not None:
-                    if reply.status_code in _BUSY:
+                    if reply.status_code in BUSY:
                         problem = f"HTTP {reply.status_code}"
                     elif reply.is_error:
                         raise SourceError(f"{url}: HTTP {reply.status_code} {reply.reason_phrase}")
@@ -118,7 +123,7 @@ class Client:
                         if not problem:
                             return value
                 if attempt + 1 < self.attempts:
-                    self.wait(self._pause(attempt, reply))
+                    self.wait(self.pause(attempt, reply))
         raise SourceError(f"{url}: {problem} ({self.attempts} attempts)", hint="is the network up, and the address right?")
 
     @contextmanager
@@ -135,7 +140,8 @@ class Client:
             self._session = http
         yield self._session
 
-    def _pause(self, attempt: int, reply: httpx2.Response | None) -> float:
+    def pause(self, attempt: int, reply: httpx2.Response | None) -> float:
+        """Return how long to wait before the next attempt: as long as the server says, or a little longer each time."""
         told = reply.headers.get("Retry-After", "") if reply is not None else ""
         seconds = float(told) if told.replace(".", "", 1).isdigit() else random.uniform(0.5, 1.0) * 2**attempt  # noqa: S311
         return min(seconds, self.longest_wait)

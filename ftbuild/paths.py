@@ -54,15 +54,19 @@ def is_remote(name: str) -> bool:
 def find_files(name: str) -> dict[str, Path]:
     """Find the local files that a recipe names, alone or by a pattern such as `dumps/*.bz2`, by names to know them by.
 
-    `function.py:name` stands for the file; an address names no local file.  ConfigError if there is none.
+    A folder stands for all files below it; `function.py:name` stands for the file; an address names no local file.  ConfigError if there is none.
     """
     if is_remote(name):
         return {}
     folders = [Path.cwd(), *conf_folders()]
-    if not any(c in name for c in "*?[") or any((folder / name).is_file() for folder in folders):
+    if any((folder / name).is_file() for folder in folders):
+        return {name: find_file(name)}
+    below = any((folder / name).is_dir() for folder in folders)
+    if not below and not any(c in name for c in "*?["):
         return {name: find_file(name.partition(":")[0])}
     for folder in folders:
         root, pattern = (Path("/"), name[1:]) if name.startswith("/") else (folder, name)
+        pattern = f"{pattern.rstrip('/') or '.'}/**/*" if below else pattern
         if found := sorted((p for p in root.glob(pattern) if p.is_file()), key=_natural):
             return {(str(p) if name.startswith("/") else p.relative_to(root).as_posix()): p for p in found}
     looked = ", ".join(shown(folder) for folder in folders)

@@ -9,6 +9,12 @@ from ftbuild.registry import Registry
 SOURCES: Registry[Any] = Registry("source", home="ftbuild.sources")
 """`(*, …) -> iterable of Document or Pair`: where texts and ready rows come from."""
 
+READERS: Registry[Any] = Registry("reader", home="ftbuild.readers")
+"""`(data, name, *, …) -> iterable of Document`: how the bytes of a file become text.
+
+`formats` are the endings (`.pdf`) and media types (`application/pdf`) that it is for.
+"""
+
 RULES: Registry[str] = Registry("rule", home="ftbuild.rules")
 """`(text, *, …) -> text`: one step of cleaning."""
 

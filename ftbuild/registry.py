@@ -130,8 +130,9 @@ class Registry(Generic[R]):
         )
 
     def files(self, use: Use[R]) -> list[str]:
-        """Return the local files that a use of a function names in its parameters."""
-        return [str(use.params[p]) for p in self._files[use.name] if use.params.get(p)]
+        """Return the local files that a use of a function names in its parameters, each alone or in a list."""
+        named = [use.params[p] for p in self._files[use.name] if use.params.get(p)]
+        return [str(file) for files in named for file in (files if isinstance(files, list | tuple) else (files,))]
 
     def suits(self, name: str, format_: str) -> bool:
         """Say whether the function called `name` is for documents of a format."""

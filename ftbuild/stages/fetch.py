@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ftbuild import http
 from ftbuild.errors import SourceError
 from ftbuild.fetching import Fetching, fetching
-from ftbuild.knownfiles import known_digest
+from ftbuild.knownfiles import known_digests
 from ftbuild.paths import find_files
 from ftbuild.records import Document, Pair
 from ftbuild.registries import SOURCES
@@ -30,9 +30,10 @@ _SMALL = 32_000_000
 
 
 def source_files(recipe: Recipe) -> Mapping[str, str]:
-    """Return the digests of the local files that the sources name."""
+    """Return the digests of the local files that the sources name, and the versions of what reads them."""
     named = {file for use in recipe.source.values() for file in SOURCES.files(use)}
-    return {name: known_digest(path) for file in sorted(named) for name, path in find_files(file).items()}
+    others = {k: v for use in recipe.source.values() for k, v in SOURCES.depends(use.name, use.params).items()}
+    return known_digests({name: path for file in sorted(named) for name, path in find_files(file).items()}) | others
 
 
 def _is_small(recipe: Recipe) -> bool:
