@@ -135,7 +135,9 @@ def epub(**more: bytes) -> bytes:
     """Return the text as a book of one chapter a section, whose headings begin anew in each.  `more` are further parts."""
     body = html_body()
     parts = [p for p in body.replace("<h2>", "\0<h2>").split("\0") if p.strip()]
-    items = "".join(f'<item id="c{n}" href="text/c%20{n}.xhtml" media-type="application/xhtml+xml"/>' for n in range(len(parts)))
+    items = "".join(
+        f'<item id="c{n}" href="text/c%20{n}.xhtml" media-type="application/xhtml+xml"/>' for n in range(len(parts))
+    )
     spine = "".join(f'<itemref idref="c{n}"/>' for n in range(len(parts)))
     package = (
         '<?xml version="1.0"?><package xmlns="http://www.idpf.org/2007/opf" version="3.0">'
@@ -212,7 +214,9 @@ def pdf(*, columns: int = 1, times: int = 1, outline: bool = False, password: st
             return Paragraph(escape(text), ParagraphStyle("p", parent=plain, fontName=font, wordWrap="CJK" if wide_ else None))
         size = heads[kind]
         font = "STSong-Light" if wide_ else "Helvetica-Bold"
-        style = ParagraphStyle(kind, fontName=font, fontSize=size, leading=size * 1.2, spaceBefore=9, spaceAfter=5, keepWithNext=1)
+        style = ParagraphStyle(
+            kind, fontName=font, fontSize=size, leading=size * 1.2, spaceBefore=9, spaceAfter=5, keepWithNext=1
+        )
         return Paragraph(escape(text), style)
 
     story: list[Any] = [paragraph(TITLE, "title")]
@@ -221,7 +225,9 @@ def pdf(*, columns: int = 1, times: int = 1, outline: bool = False, password: st
             story.append(paragraph(what))
         elif kind in ("ul", "ol"):
             items = [Paragraph(escape(item), ParagraphStyle("item", parent=plain, spaceAfter=0)) for item in what]
-            story.append(ListFlowable(items, bulletType="bullet" if kind == "ul" else "1", bulletFormat=None if kind == "ul" else "%s."))
+            story.append(
+                ListFlowable(items, bulletType="bullet" if kind == "ul" else "1", bulletFormat=None if kind == "ul" else "%s.")
+            )
             story.append(Spacer(1, 8))
         elif kind == "table":
             story.append(Table(what, colWidths=[60, 50, 50]))

@@ -6,7 +6,17 @@ import pytest
 
 from ftbuild.plain import HEADING, escape, heading, joined, table, unescape
 
-TEXTS = ["# comment", "\\# so written", "\\\\## twice", "a\n  ### indented\n#", "#hashtag", "####### seven", "x # y", "\\", "# \n\t# #"]
+TEXTS = [
+    "# comment",
+    "\\# so written",
+    "\\\\## twice",
+    "a\n  ### indented\n#",
+    "#hashtag",
+    "####### seven",
+    "x # y",
+    "\\",
+    "# \n\t# #",
+]
 
 
 @pytest.mark.parametrize("text", TEXTS)

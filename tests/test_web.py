@@ -184,7 +184,9 @@ def test_what_a_page_is_decides_who_reads_it(site: Site) -> None:
     chinese = "<html><body><h1>水獭</h1><p>水獭生活在河流和湖泊的岸边，以鱼为食，冬天也不冬眠。</p></body></html>"
     site.pages |= {
         "/ferry": Answer(fivefold.pdf(), headers={"Content-Type": "application/pdf"}),
-        "/big5": Answer(chinese.replace("獭", "獺").encode("big5", "replace"), headers={"Content-Type": "text/html; charset=big5"}),
+        "/big5": Answer(
+            chinese.replace("獭", "獺").encode("big5", "replace"), headers={"Content-Type": "text/html; charset=big5"}
+        ),
         "/gb": Answer(chinese.encode("gb18030"), headers={"Content-Type": "text/html"}),
         "/notes": Answer("# Otters\n\n*They* live.", headers={"Content-Type": "text/markdown"}),
         "/picture": Answer(b"\x89PNG\r\n\0", headers={"Content-Type": "image/png"}),
@@ -192,6 +194,10 @@ def test_what_a_page_is_decides_who_reads_it(site: Site) -> None:
     }
     titles = [fetched(site.home + path)[0][0].title for path in ("/ferry", "/big5", "/gb", "/notes")]
     assert titles == [fivefold.TITLE, "水獺", "水獭", "Otters"]
-    for path, said in (("/picture", "there is no reader for image/png"), ("/large", "has more than 2 MB"), ("/none", "HTTP 404")):
+    for path, said in (
+        ("/picture", "there is no reader for image/png"),
+        ("/large", "has more than 2 MB"),
+        ("/none", "HTTP 404"),
+    ):
         with pytest.raises(SourceError, match=said):
             fetched(site.home + path, max_megabytes=2.0)
