@@ -20,7 +20,7 @@ from urllib.parse import urljoin, urlsplit
 from ftbuild import http
 from ftbuild.digest import digest, digest_bytes
 from ftbuild.errors import SourceError
-from ftbuild.store import aside, read_json, write_json
+from ftbuild.store import aside, read_json, used, write_json
 
 if TYPE_CHECKING:
     import httpx2
@@ -172,7 +172,11 @@ class Pages:
             page = Page(url, told["address"], content, told["media"], told["charset"], told["changed"])
         except (OSError, KeyError):
             return None
-        return (page, told["headers"]) if digest_bytes(content) == told.get("sha256") else None
+        if digest_bytes(content) != told.get("sha256"):
+            return None
+        used(file)
+        used(file.with_suffix(".page"))
+        return page, told["headers"]
 
     def _keep(self, url: str, address: str, headers: Mapping[str, str], content: bytes) -> Page:
         media, charset = _media(headers.get("content-type", ""))

@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from ftbuild.errors import SourceError
+from ftbuild.errors import ConfigError, SourceError
 from ftbuild.plain import HEADING
 from ftbuild.readers.choose import read
 from ftbuild.records import Document
@@ -109,6 +110,23 @@ def test_words_parted_at_the_end_of_a_line_are_whole_again() -> None:
              "known English words."]  # fmt: skip
     made = drawn(*[(50, 700 - 14 * n, line, 11, "Times-Roman") for n, line in enumerate(lines)])
     assert "could understand" in one(made, "a.pdf").text
+
+
+def test_gaps_beside_chinese_are_no_spaces() -> None:
+    import io
+
+    from reportlab.pdfbase import pdfmetrics
+    from reportlab.pdfbase.cidfonts import UnicodeCIDFont
+    from reportlab.pdfgen.canvas import Canvas
+
+    pdfmetrics.registerFont(UnicodeCIDFont("STSong-Light"))
+    file = io.BytesIO()
+    canvas = Canvas(file)
+    for x, text, font in ((50, "渡轮于", "STSong-Light"), (89, "1911", "Times-Roman"), (116, "年开航。", "STSong-Light")):
+        canvas.setFont(font, 12)
+        canvas.drawString(x, 700, text)
+    canvas.save()
+    assert one(file.getvalue(), "a.pdf").text == "渡轮于1911年开航。\n"
 
 
 def test_bold_lines_are_headings_where_the_text_is_not_bold() -> None:
@@ -327,3 +345,15 @@ def test_a_table_of_contents_and_headers_that_change_are_dropped() -> None:
     assert ". . ." not in text
     assert text.count("This is what page") == 4
     assert "This text stands on the first page." in text
+
+
+@pytest.mark.parametrize(
+    ("package", "name"),
+    [("mammoth", "a.docx"), ("pypdfium2", "a.pdf"), ("docutils.core", "a.rst"), ("trafilatura", "a.html"), ("lxml", "a.epub")],
+)
+def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, package: str, name: str) -> None:
+    data = FORMATS[name]()
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ConfigError, match=rf"^{name}: reading it as \w+ needs {package}") as caught:
+        read(data, name)
+    assert caught.value.hint == "pip install 'ftbuild[documents]'"

@@ -32,6 +32,7 @@ _PAGE_NUMBER = re.compile(
 )
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 _CJK = re.compile(f"[{WIDE}]")
+_SPACED = re.compile(rf"[{WIDE}] [A-Za-z0-9]|[A-Za-z0-9] [{WIDE}]")
 _LEADER = re.compile(r"(?:[.…·] ?){4,}\s*(?:\d{1,5}|[ivxlc]{1,7})\s*$")
 _CONTENTS = re.compile(
     r"(?i)\W*(table of )?contents\W*|目\s*[录錄次]|inhalt(sverzeichnis)?|table des matières|índice|sommario|содержание"
@@ -280,7 +281,7 @@ def _bare(title: str) -> str:
 
 def joined_lines(lines: Sequence[str]) -> str:
     """Return lines of a paragraph as one: words that were parted at a line's end are whole again."""
-    text = ""
+    text, spaced = "", any(_SPACED.search(line) for line in lines)
     for line in (one_line(part) for part in lines):
         if not text or not line:
             text += line
@@ -288,7 +289,7 @@ def joined_lines(lines: Sequence[str]) -> str:
             text = text[:-1] + ("" if line[0].islower() else "-") + line
         elif re.search(r"[^\W\d_]-$", text) and line[0].islower():
             text = text[:-1] + line
-        elif _CJK.match(text[-1]) and _CJK.match(line[0]):
+        elif (_CJK.match(text[-1]) and _CJK.match(line[0])) or ((_CJK.match(text[-1]) or _CJK.match(line[0])) and not spaced):
             text += line
         else:
             text += f" {line}"

@@ -16,10 +16,16 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
+from ftbuild.readers.markup import WIDE
+
 _HEAVY = re.compile(r"(?i)bold|black|heavy|semibold|demi|simhei|heiti|-hei|黑体")
 _BOLD = 600
 _HYPHENS = "\x02\ufffe\u00ad"
 _SOFT = "\u00ad"
+_MADE = "\x1f"  # stands for a space that pdfium made of a gap
+_APART = re.compile(rf"(?<=[{WIDE}]){_MADE}|{_MADE}(?=[{WIDE}])")
+"""The little gap that programs put between Chinese and Latin letters, where nobody wrote a space."""
+
 _GAP = 1.5  # of the size of the letters: what is wider is no space between words
 _MARKS = re.compile(r"[•‣◦∙·▪■□●○–—*\-\uf0a7\uf0b7\uf02d]|\(?(?:\d{1,3}|[a-zA-Z])[.)]|\d{1,2}(?:\.\d{1,2})*\.?|§ ?\d+")
 """What may stand before an item or a heading with a wide gap behind it, and makes no table of it."""
@@ -51,7 +57,7 @@ class _Piece:
 
     def line(self, page: int) -> Line | None:
         text = "".join(self.letters).encode("utf-16", "surrogatepass").decode("utf-16", "ignore")
-        text = re.sub(r"[ \t\xa0]+", " ", text).strip()
+        text = re.sub(r"[ \t\xa0]+", " ", _APART.sub("", text).replace(_MADE, " ")).strip()
         if not text:
             return None
         return Line(text, self.x0, self.x1, self.y, median(self.sizes), self.heavy > 0.9 * len(self.sizes), page)
@@ -87,9 +93,10 @@ def _pieces(page: Any) -> list[_Piece]:
                 open_ = None
                 continue
             letter = _SOFT if chr(code) in _HYPHENS else chr(code)
-            if letter.isspace() or pdfium.FPDFText_IsGenerated(text, n) == 1:
+            made = pdfium.FPDFText_IsGenerated(text, n) == 1
+            if letter.isspace() or made:
                 if open_:
-                    open_.letters.append(letter)
+                    open_.letters.append(_MADE if made and letter.isspace() else letter)
                 continue
             thing = pdfium.FPDFText_GetTextObject(text, n)
             address = ctypes.cast(thing, ctypes.c_void_p).value if thing else None

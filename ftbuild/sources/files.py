@@ -20,7 +20,7 @@ from ftbuild.paths import find_files, is_remote
 from ftbuild.readers.choose import PACKAGES, problems, read, readable
 from ftbuild.records import Document
 from ftbuild.registries import READERS, SOURCES
-from ftbuild.store import read_json, write_json
+from ftbuild.store import read_json, used, write_json
 from ftbuild.versions import versions
 
 OnError = Literal["stop", "skip"]
@@ -186,6 +186,7 @@ class _Known:
         file = self.folder / f"{digest([content, name, reader, plain, self.readers])[:40]}.json"
         kept = read_json(file)
         if isinstance(kept, dict) and kept.get("checksum") == digest(kept.get("documents")):
+            used(file)
             return [Document(**document) for document in kept["documents"]]
         documents = _labelled(read(data, name, reader=reader, options=options), name)
         with contextlib.suppress(OSError, TypeError, ValueError):
