@@ -156,7 +156,7 @@ def _remote(address: str) -> Iterator[tuple[Any, int]]:
     try:
         import fsspec
     except ImportError as error:
-        raise ConfigError(f"{address}: reading it needs fsspec", hint="pip install fsspec") from error
+        raise ConfigError(f"{address}: reading it needs fsspec", hint="pip install 'ftbuild[documents]'") from error
     try:
         files, path = fsspec.core.url_to_fs(address)
         size = int(files.info(path).get("size") or 0)
