@@ -1,4 +1,4 @@
-"""Exports for other trainers: what the files say, wherever the numbers come from, and what is said when there is nothing to export.
+"""Exports for other trainers: what the files say, where the numbers come from, and what is said where nothing can be exported.
 
 `tests/test_exported.py` has the tools themselves read them.
 """
