@@ -117,13 +117,13 @@ def test_a_recipe_s_rows_are_checked_as_they_were_built(capsys: pytest.CaptureFi
 # ---- in a build ----
 
 
-def run(folder: Path, pairs: list[tuple[str, str]], provider: Provider, model: str, **format: str) -> dict[str, Any]:
+def run(folder: Path, pairs: list[tuple[str, str]], provider: Provider, model: str) -> dict[str, Any]:
     """Run the stage `format` over pairs, and return its facts."""
     records = [
         {"id": str(n), "prompt": p, "completion": c, "origin": {"document": "", "path": ["Section"]}}
         for n, (p, c) in enumerate(pairs)
     ]
-    made = Format("completion", "{{ question }}", "\n\n###\n\n", " [DONE]", **format)
+    made = Format("completion", "{{ question }}", "\n\n###\n\n", " [DONE]")
     parts = {"format": made, "vars": {}, "trainer": Trainer(provider, model)}
     return run_stage("format", folder, parts, {"curate/pairs.jsonl": records})[1]
 
