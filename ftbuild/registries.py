@@ -9,8 +9,21 @@ from ftbuild.registry import Registry
 SOURCES: Registry[Any] = Registry("source", home="ftbuild.sources")
 """`(*, …) -> iterable of Document or Pair`: where texts and ready rows come from."""
 
-RULES: Registry[str] = Registry("rule", home="ftbuild.rules")
-"""`(text, *, …) -> text`: one step of cleaning."""
+RULES: Registry[Any] = Registry("rule", home="ftbuild.rules")
+"""`(text, *, …) -> text`, or `Cleaned`: one step of cleaning.
+
+One with a second positional parameter is given what is known of the document: its `meta`, with `title` and `format`.  One
+with `readings=` is given the texts of all documents, and yields as many: `(texts, *, …) -> iterator of texts`.
+`depends` is given None.
+"""
+
+
+READERS: Registry[Any] = Registry("reader", home="ftbuild.readers")
+"""`(data, name, *, …) -> iterable of Document`: how the bytes of a file become text.
+
+`formats` are the endings (`.pdf`) and media types (`application/pdf`) that it is for.
+"""
+
 
 PARSERS: Registry[Any] = Registry("parser", home="ftbuild.parsers")
 """`(reply) -> Parsed`: how a teacher's reply becomes pairs."""

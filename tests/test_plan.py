@@ -246,7 +246,7 @@ def peek(task: Task) -> None:
 
 
 def made(run: Any, *, reads: tuple[str, ...], outputs: tuple[str, ...] = ("out",)) -> Stage:
-    return Stage("peek", run, reads, (), outputs, 1, (), lambda _: {}, None, reproducible=True, quick=False)
+    return Stage("peek", run, reads, (), outputs, 1, (), lambda _: {}, None, reproducible=True, quick=lambda _: False)
 
 
 def run(stage: Stage, recipe: Recipe, store: Store) -> None:

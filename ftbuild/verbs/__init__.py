@@ -14,14 +14,18 @@ from typing import Any
 VERBS = {"build": "build", "plan": "plan", "ask": "ask", "export": "export"}
 """Verbs that work on a recipe, with the modules of this package that they live in."""
 
-WITHOUT_RECIPE = {"recipes": "recipes", "show": "look", "diff": "look", "gc": "clean_up", "serve": "serve"}
+WITHOUT_RECIPE = {"recipes": "recipes", "new": "new", "show": "look", "diff": "look", "gc": "clean_up", "serve": "serve"}
 """Verbs that need none."""
 
 
 EITHER = {"check": "check"}
 """Verbs that work on a recipe, or on something else where the command line names none."""
 
-OPTIONS: dict[str, dict[str, bool]] = {"check": {"--fix": False, "--model": True}, "export": {"--to": True}}
+OPTIONS: dict[str, dict[str, bool]] = {
+    "check": {"--fix": False, "--model": True},
+    "export": {"--to": True},
+    "new": {"--from": True},
+}
 """Flags that single verbs know, and whether they take a value."""
 
 
