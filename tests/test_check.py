@@ -43,6 +43,8 @@ def test_without_a_model_the_tokens_are_called_an_estimate(capsys: pytest.Captur
     write("rows.jsonl", ROWS)
     assert main(["check", "rows.jsonl"]) == 0
     assert "tokens (an estimate; --model NAME counts exactly)" in capsys.readouterr().out
+    assert main(["check", "rows.jsonl", "--model", "gpt4"]) == 0
+    assert "tokens (an estimate; the tokenizer of gpt4 is not at hand)" in capsys.readouterr().out
 
 
 def test_errors_end_with_1_and_say_what_where_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:

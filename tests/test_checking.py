@@ -346,6 +346,9 @@ def test_conversations_in_cells_are_read_as_such(tmp_path: Path) -> None:
     cell = json.dumps([user(), model()]).replace('"', '""')
     checked = read(written(tmp_path / "rows.csv", "messages\n" + f'"{cell}"\n' * 2))
     assert (checked.kind, checked.rows) == ("chat", 2)
+    checked = read(written(tmp_path / "rows.csv", 'prompt,completion,prompt\n"x","[1]","y"\n'))
+    assert (checked.kind, checked.rows) == ("completion", 1)
+    assert "two columns are called 'prompt'; the last of them counts" in [f.message for f in checked.findings]
 
 
 @pytest.mark.parametrize(
