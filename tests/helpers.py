@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import yaml
 
+from ftbuild.cleaned import Cleaned
 from ftbuild.console import Console
 from ftbuild.recipe import Recipe
 from ftbuild.records import read_jsonl, write_jsonl
@@ -31,13 +32,15 @@ def option(group: str, name: str) -> dict[str, Any]:
 def rules(name: str) -> dict[str, Use[str]]:
     """Return the rules of a shipped `clean` option, in their order."""
     declared = option("clean", name)["rules"]
-    return {n: RULES.use(r["rule"], **{k: v for k, v in r.items() if k != "rule"}) for n, r in declared.items()}
+    params = {n: {k: "en" if v == "${language.name}" else v for k, v in r.items() if k != "rule"} for n, r in declared.items()}
+    return {n: RULES.use(r["rule"], **params[n]) for n, r in declared.items()}
 
 
 def cleaned(text: str, name: str = "wikitext") -> str:
     """Return a text after all rules of a shipped `clean` option."""
     for rule in rules(name).values():
-        text = rule(text)
+        made = rule(text)
+        text = made.text if isinstance(made, Cleaned) else made
     return text
 
 
@@ -59,6 +62,7 @@ def run_stage(
     stage, console = STAGES[name], Console(quiet=True)
     assert set(inputs) == set(stage.inputs)
     files = {file: folder / file.replace("/", "-") for file in inputs}
+    folder.mkdir(exist_ok=True)
     for file, records in inputs.items():
         write_jsonl(files[file], records)
     out = folder / "out"
@@ -66,4 +70,4 @@ def run_stage(
     recipe = stage.view(cast("Recipe", SimpleNamespace(**parts)))
     task = Task(recipe, "key", files, out, Services(Store(folder / "store"), console), console)
     stage.run(task)
-    return {file: list(read_jsonl(out / file)) for file in stage.outputs}, task.facts
+    return {file: list(read_jsonl(out / file)) for file in stage.outputs if "json" in file}, task.facts

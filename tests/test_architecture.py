@@ -22,6 +22,7 @@ LEAVES = {
     "errors": (),
     "registry": (),
     "records": (),
+    "plain": (),
     "local.packing": (),
     "reporting.charts": (),
     "paths": ("errors",),
@@ -160,6 +161,9 @@ def test_the_embedded_provider_is_reached_through_providers_alone() -> None:
         ("providers", "local.launch"),
         ("providers", "local.identity"),
         ("providers", "local.housekeeping"),
+        ("providers", "local.hyperparameters"),
+        ("providers", "local.protocol"),
+        ("providers", "local.tokenizing"),
     }
 
 
@@ -205,6 +209,9 @@ def test_starting_up_imports_nothing_heavy(module: str) -> None:
         "jsonschema",
         "spacy",
         "fastapi",
+        "lxml",
+        "pypdfium2",
+        "trafilatura",
         "hydra",
         "asyncio",
         "ssl",
