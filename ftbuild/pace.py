@@ -73,6 +73,7 @@ class Pace:
     ) -> None:
         self.most, self.limit = most, float(min(most, _FIRST))
         self.under_way = 0
+        self.unsaved = 0  # answered, and not on the disk yet: these count towards the most, but not for the provider
         self.refused = 0
         self._clock = clock
         self._requests = Bucket(requests_per_minute, clock) if requests_per_minute else None
@@ -113,7 +114,7 @@ class Pace:
             if place.done():  # given up
                 queue.popleft()
                 continue
-            if self.under_way >= int(self.limit):
+            if self.under_way >= int(self.limit) or self.under_way + self.unsaved >= self.most:
                 return
             tokens = self._tokens_next.get(place, 0)
             wait = max(
@@ -139,11 +140,17 @@ class Pace:
             self._alarm.cancel()
         self._alarm = asyncio.get_running_loop().call_later(seconds, self._let_go)
 
-    def leave(self, ticket: Ticket, used: float | None = None) -> None:
-        """Hear that a request has ended, and how many tokens it took if that is known."""
+    def leave(self, ticket: Ticket, used: float | None = None, *, unsaved: bool = False) -> None:
+        """Hear that a request has ended, how many tokens it took if that is known, and whether a reply is to be saved."""
         self.under_way -= 1
+        self.unsaved += unsaved
         if self._tokens and used is not None:
             self._tokens.take(used - ticket.tokens)
+        self._let_go()
+
+    def saved(self) -> None:
+        """Hear that a reply is on the disk."""
+        self.unsaved -= 1
         self._let_go()
 
     def answered(self, ticket: Ticket) -> None:

@@ -157,7 +157,10 @@ class Rounds(Generic[E]):
                 self._strikes, self._answers = 0, self._answers + 1
                 record: dict[str, Any] = {"text": answer.text, "finish": answer.finish, "usage": answer.usage}
                 record |= {"refusal": answer.refusal} if answer.refusal else {}
-                await self._writer.put(request.id, record)
+                try:
+                    await self._writer.put(request.id, record)
+                finally:
+                    self._pace.saved()
                 return Reply(answer.text, answer.finish, answer.usage, answer.refusal)
             except Trouble as trouble:
                 self._count(trouble)
@@ -215,7 +218,7 @@ class Rounds(Generic[E]):
         used: float | None = 0.0
         try:
             if self._error:
-                raise _StoppedError
+                raise _StoppedError  # noqa: TRY301 - handled as any other end of a request
             if self._meter:
                 self._meter.before(request)
             self._sending.add(_this_task())
@@ -229,14 +232,14 @@ class Rounds(Generic[E]):
             self._pace.answered(ticket)
             if answer.pause:
                 self._pace.pause(answer.pause)
-        except Trouble as trouble:
-            if trouble.kind is Kind.BUSY:
-                self._pace.push_back(ticket, backoff(0, trouble.wait))
-            elif trouble.late:
+        except BaseException as error:
+            if isinstance(error, Trouble) and error.kind is Kind.BUSY:
+                self._pace.push_back(ticket, backoff(0, error.wait))
+            elif isinstance(error, Trouble) and error.late:
                 self._pace.overrun(ticket)
-            raise
-        finally:
             self._pace.leave(ticket, used)
+            raise
+        self._pace.leave(ticket, used, unsaved=True)
         return answer
 
 
