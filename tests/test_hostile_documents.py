@@ -76,6 +76,13 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes]]] = {
     "rst include": ("a.rst", lambda: b".. include:: /etc/passwd\n\n.. raw:: html\n   :file: /etc/passwd\n\nThe text within.\n"),
     "docx entities": ("a.docx", lambda: with_entities("word/document.xml", fivefold.docx)),
     "docx bomb": ("a.docx", lambda: zipped(fivefold.docx(), **{"word/document.xml": b"<a>" + b" " * 400_000_000})),
+    "docx large": (
+        "a.docx",
+        lambda: zipped(
+            fivefold.docx(),
+            **{"word/document.xml": b"<w:document %s><w:body>" % W + b"<w:p><w:r><w:t>The text %d</w:t></w:r></w:p>" * 1_500_000},
+        ),
+    ),
     "docx cut": ("a.docx", lambda: fivefold.docx()[:-400]),
     "docx nested": ("a.docx", lambda: zipped(fivefold.docx(), **{"word/document.xml": b"<w:document %s><w:body>" % W + b"<w:p>" * 20_000})),
     "docx without text": ("a.docx", lambda: zipped(fivefold.docx(), **{"word/document.xml": None, "word/other.xml": b"<a/>"})),
