@@ -15,6 +15,7 @@ from ftbuild import knownfiles
 from ftbuild.stages import fetch
 from ftbuild.testing import ScriptedProvider
 from tests.dumps import Page, xml
+from tests.helpers import compose
 from tests.workshop import Ran, Workshop
 
 RECIPE = """\
@@ -91,6 +92,15 @@ def test_a_plan_reads_no_large_dump(project: Workshop, monkeypatch: pytest.Monke
     monkeypatch.setattr(fetch, "_SMALL", 100)
     later = "run only if its input changes"
     assert planned() == {"fetch": "run", "clean": later, "structure": later}
+
+
+@pytest.mark.parametrize("name", ["category", "wiki", "wikidump", "wikipedia"])
+def test_the_options_that_ship_are_complete(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dump.xml").write_text(xml(PAGES), encoding="utf-8")
+    given = ("+vars.category=Tiere", "+vars.url=https://wiki.example/wiki/Otter", "+vars.dump=dump.xml")
+    recipe = compose("recipe=agrippina", f"source={name}", *given)
+    assert {use.name for use in recipe.source.values()} <= {"mediawiki", "wikidump", "pairs"}
 
 
 def test_mistakes_are_found_before_any_work(project: Workshop) -> None:
