@@ -202,7 +202,7 @@ def discover(client: Client, url: str) -> str:
         if "HTTP 4" not in error.message:  # the page may be missing or hidden, and the wiki be there
             raise
         final, text = url, ""
-    if link := re.search(r"<link[^>]*rel=[\"']EditURI[\"'][^>]*>", text):
+    if link := re.search(r"<link\b[^<>]{0,500}\brel=[\"']EditURI[\"'][^<>]{0,500}>", text):
         href = re.search(r"href=[\"']([^\"']+)", link[0])
         if href:
             return urljoin(final, unescape(href[1])).partition("?")[0]

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 CATEGORY = 14
 _CANONICAL = {"category": CATEGORY, "file": 6, "image": 6, "template": 10, "help": 12, "user": 2, "talk": 1, "project": 4}
-_LINK = re.compile(r"\[\[[ \t\n]{0,9}([^\[\]|:\n]{1,80}):([^\[\]|\n]{1,255})(?:\|[^\[\]\n]{0,255})?\]\]")
+_LINK = re.compile(r"\[\[[ \t\n]{0,9}+([^\[\]|:\n]{1,80}+):([^\[\]|\n]{1,255}+)(?:\|[^\[\]\n]{0,255}+)?+\]\]")
 _HIDDEN = (("<!--", "-->"), ("<nowiki>", "</nowiki>"))
 
 
