@@ -66,7 +66,9 @@ class Pages:
         address = url
         for _ in range(_MOST_REDIRECTS):
             if urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).netloc:
-                raise SourceError(f"{url}: {address!r} is no address of the web", hint="addresses begin with https:// or http://")
+                raise SourceError(
+                    f"{url}: {address!r} is no address of the web", hint="addresses begin with https:// or http://"
+                )
             self._may(address)
             status, headers, content = self._ask(address, _conditions(told))
             if status == _UNCHANGED and kept:
@@ -86,7 +88,9 @@ class Pages:
 
     def _may(self, url: str) -> None:
         if self.obey and not self._rules(url).can_fetch(url, self.client.user_agent):
-            raise SourceError(f"{url}: its robots.txt asks not to fetch it", hint="ask the owner; for a site of your own: robots: ignore")
+            raise SourceError(
+                f"{url}: its robots.txt asks not to fetch it", hint="ask the owner; for a site of your own: robots: ignore"
+            )
 
     def _rules(self, url: str) -> Any:
         from protego import Protego
@@ -120,7 +124,11 @@ class Pages:
 
         http.refuse_if_forbidden(url)
         problem, client = "", self.client
-        told = {"User-Agent": client.user_agent, "Accept": "text/html,application/xhtml+xml,application/pdf,*/*;q=0.8", **headers}
+        told = {
+            "User-Agent": client.user_agent,
+            "Accept": "text/html,application/xhtml+xml,application/pdf,*/*;q=0.8",
+            **headers,
+        }
         with httpx2.Client(timeout=client.timeout, follow_redirects=False, headers=told) as session:
             for attempt in range(client.attempts):
                 reply: httpx2.Response | None = None

@@ -70,6 +70,7 @@ class Registry(Generic[R]):
         self._files: dict[str, tuple[str, ...]] = {}
         self._formats: dict[str, tuple[str, ...]] = {}
         self._depends: dict[str, Callable[[Any], Mapping[str, str]] | None] = {}
+        self._readings: dict[str, int] = {}
         self._aside: dict[str, tuple[str, ...]] = {}
         self._check: dict[str, Callable[[Mapping[str, Any]], Iterable[Wrong]] | None] = {}
 
@@ -80,25 +81,28 @@ class Registry(Generic[R]):
         files: tuple[str, ...] = (),
         formats: tuple[str, ...] = (),
         depends: Callable[[Any], Mapping[str, str]] | None = None,
+        readings: int = 0,
         aside: tuple[str, ...] = (),
         check: Callable[[Mapping[str, Any]], Iterable[Wrong]] | None = None,
-    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    ) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
         """Register the decorated function under `name`.
 
         `files` names those of its parameters that name a local file; `formats` are those of documents that it is for, if it is
         not for all; `depends` says what else the result depends on, such as the version of a model, given whatever those who
-        ask about this kind of function have to offer; `aside` names parameters that change how it works and never what it
+        ask about this kind of function have to offer; `readings` is how many times it reads all that there is, if it is one
+        that is not given one thing at a time; `aside` names parameters that change how it works and never what it
         returns, such as the name of a variable that holds a key; `check` yields what is wrong with parameters that are right
         each by itself, as the name of one and a message.
         """
 
-        def register(function: Callable[P, R]) -> Callable[P, R]:
+        def register(function: Callable[P, Any]) -> Callable[P, Any]:
             if name in self._functions:
                 raise ValueError(f"two functions are registered as {self.noun} {name!r}")
             self._functions[name] = function
             self._files[name] = files
             self._formats[name] = formats
             self._depends[name] = depends
+            self._readings[name] = readings
             self._aside[name] = aside
             self._check[name] = check
             return function
@@ -138,6 +142,11 @@ class Registry(Generic[R]):
         """Say whether the function called `name` is for documents of a format."""
         importlib.import_module(self._home)
         return not self._formats[name] or format_ in self._formats[name]
+
+    def readings(self, name: str) -> int:
+        """Return how many times the function called `name` reads all there is, or 0 if it is given one thing at a time."""
+        importlib.import_module(self._home)
+        return self._readings[name]
 
     def depends(self, name: str, given: Any) -> dict[str, str]:
         """Return what else the result of the function called `name` depends on besides its arguments, by name."""

@@ -101,7 +101,7 @@ def test_a_stage_declares_parts_that_a_recipe_has_and_says_what_it_does(name: st
         ("curate.filters", {}, {"curate", "report"}),
         ("format.stop", " END", {"format", "baseline", "evaluate", "report"}),
         ("vars.subject", "another opera", {"generate", "format", "baseline", "evaluate", "report"}),
-        ("trainer.base_model", "other", {"baseline", "train", "evaluate", "report"}),
+        ("trainer.base_model", "other", {"format", "baseline", "train", "evaluate", "report"}),
         ("evaluate.max_tokens", 8, {"curate", "baseline", "evaluate", "report"}),
     ],
 )

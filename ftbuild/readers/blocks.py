@@ -41,7 +41,9 @@ def document(blocks: Iterable[Block], name: str, *, title: str = "", meta: Mappi
     levels = {level: n for n, level in enumerate(sorted({b.level for b in kept if b.level}), start=1)}
     lines = [heading(levels[b.level], b.text) if b.level else escape(b.text) for b in kept]
     title = one_line(title) or first or PurePosixPath(name.replace("\\", "/")).stem or name
-    return Document("", title, joined(lines), "markdown", {k: v for k, v in (meta or {}).items() if v not in (None, "", [], ())})
+    return Document(
+        "", title, joined(lines), "markdown", {k: v for k, v in (meta or {}).items() if v not in (None, "", [], ())}
+    )
 
 
 def meta_of(**facts: Any) -> dict[str, Any]:

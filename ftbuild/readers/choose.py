@@ -42,7 +42,9 @@ def choose(data: bytes, name: str, *, media: str = "") -> str:
     if reader := (_for(media) if media not in ("", "text/plain", "application/octet-stream") else "") or _for(suffix):
         return reader
     if data.startswith(_OLD_OFFICE):
-        raise SourceError(f"{name}: is a file of an old office program, or protected by a password", hint="save it as .docx or PDF")
+        raise SourceError(
+            f"{name}: is a file of an old office program, or protected by a password", hint="save it as .docx or PDF"
+        )
     if data.startswith(_PICTURES) or data.startswith(b"PK\x03\x04") or (b"\0" in data[:4096] and not _is_utf_16(data)):
         kind = f"{suffix} files" if suffix else f"{media or 'such'} files"
         raise SourceError(f"{name}: there is no reader for {kind}", hint=f"there are readers for {_endings()}")
@@ -86,7 +88,9 @@ def read(
     except (SourceError, ConfigError):
         raise
     except ImportError as error:
-        raise ConfigError(f"{name}: reading it as {chosen} needs {error.name}", hint="pip install 'ftbuild[documents]'") from error
+        raise ConfigError(
+            f"{name}: reading it as {chosen} needs {error.name}", hint="pip install 'ftbuild[documents]'"
+        ) from error
     except MemoryError as error:
         raise SourceError(f"{name}: is too large to be read as {chosen}") from error
     except Exception as error:  # whatever a library trips over, the file is to blame, and is named

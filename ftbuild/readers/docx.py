@@ -36,9 +36,7 @@ _STYLE_MAP = "\n".join(f"p.{_NAME}{n} => h{n}:fresh" for n in range(1, _DEEPEST 
 _MANY = 50
 
 
-@READERS(
-    "docx", formats=(".docx", ".docm", ".dotx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document")
-)
+@READERS("docx", formats=(".docx", ".docm", ".dotx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"))
 def docx(data: bytes, name: str) -> Iterator[Document]:
     """Read a Word document: headings, lists, tables; notes after the paragraph that they belong to."""
     if data.startswith(_OLE):
@@ -103,7 +101,9 @@ def _mark(root: Any, styles: _Styles) -> None:
             level = min(level + 1, _DEEPEST)
         if 1 <= level <= _DEEPEST:
             _set(paragraph, properties, f"{_NAME}{level}")
-        elif properties is not None and properties.find(f"{_W}numPr") is None and (numbers := styles.numbers(style)) is not None:
+        elif (
+            properties is not None and properties.find(f"{_W}numPr") is None and (numbers := styles.numbers(style)) is not None
+        ):
             from copy import deepcopy
 
             properties.append(deepcopy(numbers))
@@ -196,5 +196,7 @@ def _place_notes(root: Any) -> None:
 def _facts(package: Archive) -> dict[str, Any]:
     if "docProps/core.xml" not in package:
         return {}
-    told = {str(e.tag).rpartition("}")[2]: e.text or "" for e in package.xml("docProps/core.xml").iter() if isinstance(e.tag, str)}
+    told = {
+        str(e.tag).rpartition("}")[2]: e.text or "" for e in package.xml("docProps/core.xml").iter() if isinstance(e.tag, str)
+    }
     return meta_of(title=told.get("title"), author=told.get("creator"), date=told.get("modified") or told.get("created"))

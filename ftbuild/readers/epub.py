@@ -130,5 +130,3 @@ def _points(root: Any, home: str) -> dict[str, tuple[int, str]]:
         if label:
             found.setdefault(_path(home, target), (depth, label))
     return found
-
-

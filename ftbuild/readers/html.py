@@ -60,7 +60,12 @@ def main_text(text: str, *, code: bool = True) -> list[Block]:
     logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # it logs what it can do nothing with
     try:
         found = trafilatura.bare_extraction(
-            text, favor_precision=True, include_comments=False, include_tables=True, include_formatting=False, with_metadata=False
+            text,
+            favor_precision=True,
+            include_comments=False,
+            include_tables=True,
+            include_formatting=False,
+            with_metadata=False,
         )
     except Exception:  # noqa: BLE001 - a page that it trips over is read by its elements alone
         return []

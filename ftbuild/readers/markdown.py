@@ -79,4 +79,6 @@ def _head(text: str) -> dict[str, Any]:
     except yaml.YAMLError:
         return {}
     told = {str(k).lower(): v for k, v in said.items()} if isinstance(said, dict) else {}
-    return meta_of(**{k: str(told[k]) for k in _FACTS if isinstance(told.get(k), str | int | float) or hasattr(told.get(k), "year")})
+    return meta_of(
+        **{k: str(told[k]) for k in _FACTS if isinstance(told.get(k), str | int | float) or hasattr(told.get(k), "year")}
+    )

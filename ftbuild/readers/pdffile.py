@@ -15,7 +15,9 @@ from ftbuild.readers.pdfblocks import blocks
 from ftbuild.readers.pdflines import Line, lines
 from ftbuild.records import Document
 
-_WRITTEN_BY_PROGRAMS = re.compile(r"(?i)microsoft \w+ - |untitled|^about:blank|\.(docx?|pdf|tex|dvi|indd|qxd|html?|rtf|odt)$|^.$")
+_WRITTEN_BY_PROGRAMS = re.compile(
+    r"(?i)microsoft \w+ - |untitled|^about:blank|\.(docx?|pdf|tex|dvi|indd|qxd|html?|rtf|odt)$|^.$"
+)
 _MOST_PAGES = 20_000
 _MOST_BOOKMARKS = 5000
 

@@ -176,7 +176,9 @@ def _gutter(pieces: Sequence[Line]) -> float | None:
     sides = [p for p in pieces if p.x1 <= x + 1], [p for p in pieces if p.x0 >= x - 1]
     if across > len(pieces) / 4 or min(map(len, sides)) < 6:  # noqa: PLR2004
         return None
-    full = median(p.x1 - p.x0 for p in sides[0]) > 0.55 * (x - left) and median(p.x1 - p.x0 for p in sides[1]) > 0.55 * (right - x)  # noqa: PLR2004
+    full = median(p.x1 - p.x0 for p in sides[0]) > 0.55 * (x - left) and median(p.x1 - p.x0 for p in sides[1]) > 0.55 * (
+        right - x
+    )  # noqa: PLR2004
     tops, bottoms = [max(p.y for p in s) for s in sides], [min(p.y for p in s) for s in sides]
     shared = min(tops) - max(bottoms)
     return x if full and shared > 0.4 * min(t - b for t, b in zip(tops, bottoms, strict=True)) else None  # noqa: PLR2004

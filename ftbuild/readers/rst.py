@@ -53,7 +53,9 @@ def rst(data: bytes, name: str, *, encoding: str = "", code: bool = True) -> Ite
     if root is not None:
         for element in [e for e in root.iter() if set((e.get("class") or "").split()) & set(_UNSEEN)]:
             element.set("hidden", "")
-    yield document(blocks(root, code=code), name, meta=meta_of(author=_plain(parts.get("author")), date=_plain(parts.get("date"))))
+    yield document(
+        blocks(root, code=code), name, meta=meta_of(author=_plain(parts.get("author")), date=_plain(parts.get("date")))
+    )
 
 
 def _plain(value: Any) -> str:

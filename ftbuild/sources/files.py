@@ -197,5 +197,6 @@ class _Known:
 def _labelled(documents: list[Document], name: str) -> list[Document]:
     single = len(documents) == 1
     return [
-        replace(d, id=name if single and not d.id else f"{name}#{d.id or number}") for number, d in enumerate(documents, start=1)
+        replace(d, id=name if single and not d.id else f"{name}#{d.id or number}")
+        for number, d in enumerate(documents, start=1)
     ]

@@ -72,7 +72,9 @@ def web(
     if contact:
         client.user_agent += f" {contact}"
     pages = Pages(client, now.folder, seconds_between, int(max_megabytes * 1_000_000), obey=robots == "obey")
-    wanted = list(dict.fromkeys([*urls, *_of_sitemaps([sitemap] if isinstance(sitemap, str) else sitemap, pages, include, exclude)]))
+    wanted = list(
+        dict.fromkeys([*urls, *_of_sitemaps([sitemap] if isinstance(sitemap, str) else sitemap, pages, include, exclude)])
+    )
     if len(wanted) > most:
         now.warn(f"{len(wanted):,} pages are named; the first {most:,} are fetched (most: {most})")
         now.skipped[f"over most: {most}"] += len(wanted) - most
@@ -102,7 +104,11 @@ def web(
 
 def _in_utf_8(page: Page) -> bytes:
     """Return a page's bytes; where the server names a charset that fits, as UTF-8 with its mark: the server's word comes first."""
-    if not page.charset or not page.media.startswith("text/") or page.content.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+    if (
+        not page.charset
+        or not page.media.startswith("text/")
+        or page.content.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"))
+    ):
         return page.content
     try:
         return b"\xef\xbb\xbf" + page.content.decode(page.charset).encode()
@@ -126,7 +132,9 @@ def _of_sitemaps(sitemaps: Iterable[str], pages: Pages, include: tuple[str, ...]
         inner, found = _parsed(_unpacked(pages.get(url).content, url), url)
         waiting += inner
         for address in found:
-            if (not include or any(fnmatchcase(address, p) for p in include)) and not any(fnmatchcase(address, p) for p in exclude):
+            if (not include or any(fnmatchcase(address, p) for p in include)) and not any(
+                fnmatchcase(address, p) for p in exclude
+            ):
                 yield address
 
 
@@ -160,6 +168,8 @@ def _parsed(content: bytes, url: str) -> tuple[list[str], list[str]]:
     kind = "" if root is None else str(root.tag).rpartition("}")[2]
     if root is None or kind not in ("urlset", "sitemapindex"):
         raise SourceError(f"{url}: is no sitemap", hint="is it a page? pages belong under urls:")
-    found = [(e.text or "").strip() for e in root.iter("{*}loc") if str(e.getparent().tag).rpartition("}")[2] in ("url", "sitemap")]
+    found = [
+        (e.text or "").strip() for e in root.iter("{*}loc") if str(e.getparent().tag).rpartition("}")[2] in ("url", "sitemap")
+    ]
     found = [address for address in found if address]
     return (found, []) if kind == "sitemapindex" else ([], found)
