@@ -25,6 +25,7 @@ from ftbuild.records import read_jsonl
 from ftbuild.store import Store, read_json
 
 _DAY = 86400.0
+_UNUSED = 90  # days after which a page of the web, or what was read of a file, is fetched or read again if it is wanted
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,8 @@ def rubbish(store: Store, keeping: Needed, *, replies_older: float | None) -> li
     revisions = [f for f in (store.root / "pages").glob("*/[0-9][0-9]/*.json") if f.stem.isdigit()]
     old = [file for file in revisions if file.stem not in keeping.revisions]
     pieces += [Piece("page", file, _size(file), f"revision {file.stem} of a wiki's page") for file in old]
+    unused = [f for name in ("web", "readings") for f in (store.root / "pages" / name).glob("*") if _age(f) > _UNUSED]
+    pieces += [Piece("page", file, _size(file), f"a document that no build has read for {_UNUSED} days") for file in unused]
     for model, path in tuned_models(store.root / "local"):
         if model not in keeping.models:
             pieces.append(Piece("model", path, _size(path), model, model))
@@ -121,6 +124,11 @@ def rubbish(store: Store, keeping: Needed, *, replies_older: float | None) -> li
     if replies_older is not None:
         pieces += _old_replies(store, keeping, replies_older)
     return sorted(pieces, key=lambda p: -p.size)
+
+
+def _age(file: Path) -> float:
+    """Return for how many days a file has not been touched."""
+    return (time.time() - file.lstat().st_mtime) / _DAY
 
 
 def _old_replies(store: Store, keeping: Needed, days: float) -> Iterator[Piece]:

@@ -2,9 +2,9 @@
 
     python tests/benchmarks/main_text.py EVALDATA.json PAGES
 
-EVALDATA.json is of the form of trafilatura's own evaluation set: `{address: {"file": name, "with": […], "without": […]}}`, segments
-that belong to the main text of a page and such that do not; PAGES is the folder of the pages.  As there, a segment counts as found
-if it stands in the result as it is.  One core; times are of the whole set.
+EVALDATA.json is of the form of trafilatura's own evaluation set: `{address: {"file": name, "with": […], "without": […]}}`,
+segments that belong to the main text of a page and such that do not; PAGES is the folder of the pages.  As there, a segment
+counts as found if it stands in the result as it is.  One core; times are of the whole set.
 """
 
 from __future__ import annotations
@@ -61,8 +61,12 @@ def main() -> None:
             has = [" ".join(s.split()) in plain for s in entry["without"]]
             wrong, right = wrong + sum(has), right + len(has) - sum(has)
         precision, recall = found / max(1, found + wrong), found / max(1, found + missed)
-        print(f"{name:22} precision {precision:.3f}  recall {recall:.3f}  F1 {2 * precision * recall / max(1e-9, precision + recall):.3f}"
-              f"  accuracy {(found + right) / max(1, found + missed + wrong + right):.3f}  {took:5.1f} s")  # fmt: skip
+        f1, accuracy = (
+            2 * precision * recall / max(1e-9, precision + recall),
+            (found + right) / (found + missed + wrong + right),
+        )
+        told = f"precision {precision:.3f}  recall {recall:.3f}  F1 {f1:.3f}  accuracy {accuracy:.3f}"
+        print(f"{name:22} {told}  {took:5.1f} s")
 
 
 if __name__ == "__main__":
