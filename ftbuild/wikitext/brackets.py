@@ -20,13 +20,13 @@ _DEEPEST = 60
 
 # Each pattern begins with a class of characters, which the engine looks for much faster than for a choice of beginnings.
 _BRACKET = re.compile(
-    r"[\[\]{}|<](?:(?<=\{)(\{+)|(?<=\})(\}+)|(?<=\[)(\[)|(?<=\])(\])|(?<=\{)(\|)|(?<=\|)(\}(?:(?=\}\}(?!\}))|(?!\})))"
+    r"[\[\]{}|<](?:(?<=\{)(\{+)|(?<=\})(\}+)|(?<=\[)(\[)|(?<=\])(\](?!\](?!\])))|(?<=\{)(\|)|(?<=\|)(\}(?:(?=\}\}(?!\}))|(?!\})))"
     r"|(?<=<)((?:table|TABLE)\b)|(?<=<)(/(?:table|TABLE)\s*>))"
 )
 _BODY = (
     r"(?<=\[)\[([^\[\]{}|\n<]*)(?:\|([^\[\]{}|\n]*))?\]\]"  # 1, 2: a link with nothing nested in it, with and without a text
     r"|(?<=\{)\{([^{}\[\]|<]*(?:\|[^{}\[\]]*)?)\}\}"  # 3: a template with nothing nested in it
-    r"|(?<=\{)(\{)|(?<=\[)(\[)|(?<=\])(\])|(?<=\})(\})"  # 4 to 7
+    r"|(?<=\{)(\{)|(?<=\[)(\[)|(?<=\])(\](?!\](?!\])))|(?<=\})(\})"  # 4 to 7
     r"|(?<=\{)(\|)|(?<=<)((?:table|TABLE)\b)"  # 8, 9
 )
 _TOKEN = re.compile(rf"[\[\]{{}}<](?:{_BODY})")
@@ -384,7 +384,7 @@ def parameters(parts: list[str]) -> dict[str, str]:
     number = 0
     for part in parts[1:]:
         key, equals, value = part.partition("=")
-        if equals and _KEY.fullmatch(key.strip()):
+        if equals and not key.endswith("\n") and _KEY.fullmatch(key.strip()):
             params[key.strip()] = value.strip()
         else:
             number += 1

@@ -21,7 +21,7 @@ _HTML_HEADING = re.compile(r"<h([1-6])\b[^<>]*>([^<\n]*(?:<(?!/?h[1-6])[^<\n]*)*
 _EXTERNAL = re.compile(
     r"\[((?:https?:|ftps?:|mailto:|news:|irc:|git:|svn:)?//[^\s\[\]<>\"]*|mailto:[^\s\[\]<>\"]*)([^\[\]\n]*)\]", re.IGNORECASE
 )
-_URL = re.compile(r"[hHfF](?:ttps?|tps?)://[^\s\[\]<>\"|{}]*[^\s\[\]<>\"|{},.;:!?()'。，；：！？（）]")
+_URL = re.compile(r"[hHfF](?:(?<=[hH])ttps?|(?<=[fF])tps?)://[^\s\[\]<>\"|{}]*[^\s\[\]<>\"|{},.;:!?()'。，；：！？（）]")
 _QUOTES = re.compile(r"'{2,}")
 _MAGIC = re.compile(r"__([^\W_](?:[^\W_]|_(?!_)){1,40})__")
 _HEADING_LINE = re.compile(r"\n=[^\n]*=[ \t]*(?=\n|\Z)")
