@@ -12,8 +12,7 @@ from ftbuild.wikitext.options import Book, Options, released
 from ftbuild.wikitext.tables import Table
 
 _BLOCK = frozenset(
-    "blockquote p div center li ul ol dl dt dd tr table caption poem section aside header footer article h1 h2 h3 h4 h5 h6"
-    " noinclude onlyinclude hr".split()
+    ["blockquote", "p", "div", "center", "li", "ul", "ol", "dl", "dt", "dd", "tr", "table", "caption", "poem", "section", "aside", "header", "footer", "article", "h1", "h2", "h3", "h4", "h5", "h6", "noinclude", "onlyinclude", "hr"]
 )
 _SPACE = frozenset({"br", "td", "th"})
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9-]*)((?:[\s/][^<>]*)?)>")
