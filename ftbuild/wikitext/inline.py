@@ -12,8 +12,11 @@ from ftbuild.wikitext.options import Book, Options, released
 from ftbuild.wikitext.tables import Table
 
 _BLOCK = frozenset(
-    ["blockquote", "p", "div", "center", "li", "ul", "ol", "dl", "dt", "dd", "tr", "table", "caption", "poem", "section", "aside", "header", "footer", "article", "h1", "h2", "h3", "h4", "h5", "h6", "noinclude", "onlyinclude", "hr"]
-)
+    (
+        "blockquote", "p", "div", "center", "li", "ul", "ol", "dl", "dt", "dd", "tr", "table", "caption", "poem", "section", "aside",
+        "header", "footer", "article", "h1", "h2", "h3", "h4", "h5", "h6", "noinclude", "onlyinclude", "hr",
+    )
+)  # fmt: skip
 _SPACE = frozenset({"br", "td", "th"})
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9-]*)((?:[\s/][^<>]*)?)>")
 _HTML_HEADING = re.compile(r"<h([1-6])\b[^<>]*>([^<\n]*(?:<(?!/?h[1-6])[^<\n]*)*)</h\1\s*>", re.IGNORECASE)

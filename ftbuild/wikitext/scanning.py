@@ -29,6 +29,7 @@ _BODY = (
 _TOKEN = re.compile(rf"[\[\]{{}}<](?:{_BODY})")
 _TOKEN_OR_VARIANT = re.compile(rf"[\[\]{{}}<-](?:{_BODY}|(?<=-)(\{{(?!\{{))|(?<=\}})(-))")  # 10, 11
 _LINK, _TEXT, _SIMPLE, _BRACES, _OPEN, _CLOSE, _STRAY, _TABLE, _HTML, _VARIANT, _VARIANT_END = range(1, 12)
+_LINKS = (_LINK, _TEXT)
 _NAME = re.compile(r"[^{}\[\]|<>]*")
 _TARGET = re.compile(r"[ \t\n]*(:?)[ \t]*([^\[\]{}|<>:\n]*):")
 _HEADING = re.compile(r"^==", re.MULTILINE)
@@ -69,7 +70,7 @@ class Scanner:
             if start > position:
                 out.append(text[position:start])
             kind = match.lastindex or 0
-            if kind == _TEXT or kind == _LINK:  # noqa: PLR1714 - quicker than a set, and most tokens are links
+            if kind in _LINKS:
                 out.append(link(match[1], match[2], match[0]))
                 position = end
             elif kind == _SIMPLE:

@@ -234,7 +234,7 @@ def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
     made = dict(under)
     for key, value in over.items():
         if isinstance(value, list):
-            made[key] = [*(made.get(key) or ()), *value] if key != "months" and key != "variants" else value
+            made[key] = [*(made.get(key) or ()), *value] if key not in ("months", "variants") else value
         elif isinstance(value, dict):
             made[key] = {**(made.get(key) or {}), **value}
         else:
