@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 Params = Mapping[str, str]
 
 _NUMBER = re.compile(r"[-−+]?[\d,]+(?:\.\d+)?")
-_RANGES = {"-": "–", "–": "–", "to": " to ", "and": " and ", "x": " × ", "×": " × ", "by": " by ", "or": " or ", "to(-)": "–",
-           "&": " and ", "+/-": " ± ", "±": " ± ", "and(-)": " and ", "*": "×", "–": "–"}  # fmt: skip
+_RANGES = {
+    "-": "–", "–": "–", "to": " to ", "to(-)": "–", "and": " and ", "&": " and ", "and(-)": " and ", "x": " × ", "×": " × ",
+    "by": " by ", "*": "×", "or": " or ", "+/-": " ± ", "±": " ± ",
+}  # fmt: skip
 
 
 def convert(params: Params, table: Table) -> str:

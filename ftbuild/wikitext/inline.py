@@ -13,8 +13,8 @@ from ftbuild.wikitext.tables import Table
 
 _BLOCK = frozenset(
     (
-        "blockquote", "p", "div", "center", "li", "ul", "ol", "dl", "dt", "dd", "tr", "table", "caption", "poem", "section", "aside",
-        "header", "footer", "article", "h1", "h2", "h3", "h4", "h5", "h6", "noinclude", "onlyinclude", "hr",
+        "blockquote", "p", "div", "center", "li", "ul", "ol", "dl", "dt", "dd", "tr", "table", "caption", "poem", "section",
+        "aside", "header", "footer", "article", "h1", "h2", "h3", "h4", "h5", "h6", "noinclude", "onlyinclude", "hr",
     )
 )  # fmt: skip
 _SPACE = frozenset({"br", "td", "th"})

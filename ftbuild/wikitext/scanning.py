@@ -59,8 +59,8 @@ class Scanner:
         self._stack: list[_Frame] = []
         self._heading = -1
         handlers: dict[int, Callable[[int, int], int]] = {
-            _BRACES: self._braces, _OPEN: self._open, _CLOSE: self._close_link, _STRAY: self._close_braces, _TABLE: self._open_table,
-            _HTML: self._html, _VARIANT: self._open_variant, _VARIANT_END: self._close_variant,
+            _BRACES: self._braces, _OPEN: self._open, _CLOSE: self._close_link, _STRAY: self._close_braces,
+            _TABLE: self._open_table, _HTML: self._html, _VARIANT: self._open_variant, _VARIANT_END: self._close_variant,
         }  # fmt: skip
         out, stack, link, template = self._out, self._stack, self._shown.link, self._shown.template
         search = (_TOKEN_OR_VARIANT if "-{" in text else _TOKEN).search
