@@ -180,6 +180,7 @@ def _debris(text: str, book: Book) -> str:
     text = _STRAY.sub(stray, text)
     if page:
         book["stray"] += page
+    text = _EMPTY.sub("", text)
     text = _FIRST_IN_BRACKET.sub(r"\1", text)
     for _ in range(3):
         text = _LAST_IN_BRACKET.sub(r"\1", text)

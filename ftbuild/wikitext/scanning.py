@@ -71,7 +71,8 @@ class Scanner:
                 out.append(text[position:start])
             kind = match.lastindex or 0
             if kind in _LINKS:
-                out.append(link(match[1], match[2], match[0]))
+                target, words = match[1], match[2]
+                out.append(words if words and ":" not in target else link(target, words, match[0]))
                 position = end
             elif kind == _SIMPLE:
                 out.append(template(match[3], match[0]))
