@@ -62,6 +62,7 @@ def run_stage(
     stage, console = STAGES[name], Console(quiet=True)
     assert set(inputs) == set(stage.inputs)
     files = {file: folder / file.replace("/", "-") for file in inputs}
+    folder.mkdir(exist_ok=True)
     for file, records in inputs.items():
         write_jsonl(files[file], records)
     out = folder / "out"
@@ -69,4 +70,4 @@ def run_stage(
     recipe = stage.view(cast("Recipe", SimpleNamespace(**parts)))
     task = Task(recipe, "key", files, out, Services(Store(folder / "store"), console), console)
     stage.run(task)
-    return {file: list(read_jsonl(out / file)) for file in stage.outputs}, task.facts
+    return {file: list(read_jsonl(out / file)) for file in stage.outputs if "json" in file}, task.facts

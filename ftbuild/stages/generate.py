@@ -9,7 +9,7 @@ Which templates are used depends on the teacher's size: those made for a capable
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from ftbuild.providers import answering
 from ftbuild.records import Origin, Pair, Rejected, Section, read_sections, write_jsonl
 from ftbuild.registries import KINDS, PARSERS
 from ftbuild.stage import Task, stage
-from ftbuild.units import Unit, units
+from ftbuild.units import Around, Unit, surroundings, units
 
 if TYPE_CHECKING:
     from ftbuild.parsers import Parsed
@@ -104,18 +104,24 @@ def _requests(recipe: Recipe, sections: Iterable[Section]) -> Iterator[Asked]:
     prompts = Prompts()
     sections = list(sections)
     who = answering(recipe.teacher.provider, recipe.teacher.model)
+    language = recipe.language.name
+    around = {id(s): a for s, a in zip(sections, surroundings(sections, language), strict=True)} if chosen(recipe) else {}
     for name, template in chosen(recipe).items():
         varied = [dict(zip(template.vary, values, strict=True)) for values in product(*template.vary.values())]
         for unit in units(sections, template.unit, recipe.language.name):
             for values in varied:
-                rendered = prompts.file(template.file, {**recipe.vars, **_context(unit, template), **values})
+                rendered = prompts.file(template.file, {**recipe.vars, **_context(unit, template, around[id(unit.section)]), **values})
                 for sample in range(template.samples):
                     yield Asked(name, template, unit, _request(recipe, template, rendered, sample, who))
 
 
-def _context(unit: Unit, template: Template) -> dict[str, Any]:
+def _context(unit: Unit, template: Template, around: Around) -> dict[str, Any]:
     section = unit.section
     return {
+        **asdict(around),
+        "part": section.part,
+        "parts": section.parts,
+        "revision": section.revision,
         "title": section.title,
         "section": section.path[0],
         "subsection": section.path[-1],
