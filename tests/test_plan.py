@@ -13,7 +13,7 @@ from ftbuild import recipe as recipe_module
 from ftbuild.console import Console
 from ftbuild.execute import execute
 from ftbuild.plan import Plan, Step, Verdict, key_of, plan
-from ftbuild.recipe import Recipe
+from ftbuild.recipe import Capabilities, Limits, Recipe, Template
 from ftbuild.stage import STAGES, Stage, Task, recipe_fields
 from ftbuild.store import Store
 from ftbuild.views import last
@@ -119,6 +119,7 @@ def test_a_changed_value_changes_the_keys_of_the_stages_that_read_it(
         ("concurrency", 1),
         ("timeout", 1.0),
         ("retries", 0),
+        ("limits", Limits(60, 10_000)),
         ("models", {"teacher": "x", "base": "y"}),
         ("teacher_size", "whatever"),
     ],
@@ -127,8 +128,16 @@ def test_how_a_provider_is_spoken_to_changes_no_key(recipe: Recipe, who: str, ke
     assert different(recipe, changed(recipe, f"{who}.{key}", value)) == set()
 
 
+@pytest.mark.parametrize(("who", "stages"), [("teacher", {"generate"}), ("trainer", set[str]()), ("judge", set[str]())])
+def test_structured_output_changes_what_the_teacher_is_asked(recipe: Recipe, who: str, stages: set[str]) -> None:
+    able = changed(recipe, f"{who}.provider.capabilities", Capabilities("json_schema"))
+    article = changed(able, "prompts", {"facts": Template("basic.j2", pairs=20)})
+    assert different(changed(recipe, "prompts", {"facts": Template("basic.j2", pairs=20)}), article) == stages
+
+
 def test_how_often_a_job_is_asked_about_changes_no_key(recipe: Recipe) -> None:
     assert different(recipe, changed(recipe, "trainer.poll_seconds", 30.0)) == set()
+    assert different(recipe, changed(recipe, "teacher.max_failed", 0.0)) == set()
 
 
 def test_an_input_or_a_new_version_of_a_stage_changes_its_key(recipe: Recipe) -> None:
@@ -276,7 +285,7 @@ def test_what_a_stage_sees_of_the_recipe_is_what_its_key_covers(recipe: Recipe) 
     for stage in STAGES.values():
         view = stage.view(recipe)
         for name in recipe_fields(Recipe):
-            assert (name in stage.slice(recipe)) is hasattr(view, name)
+            assert (name in stage.slice(recipe) or name in stage.sees) is hasattr(view, name)
 
 
 def test_a_slice_is_plain_data_without_what_has_no_part_in_the_identity(recipe: Recipe) -> None:
@@ -297,4 +306,5 @@ def test_every_aside_field_of_a_recipe_is_one_of_those_tried_here() -> None:
     """A new field that stays out of the keys belongs into the tests above, too."""
     kinds = [k for k in vars(recipe_module).values() if isinstance(k, type) and is_dataclass(k)]
     names = {f.name for kind in kinds for f in fields(kind) if not f.metadata.get("identity", True)}
-    assert names == {"api_key_env", "concurrency", "timeout", "retries", "models", "teacher_size", "poll_seconds", "prices"}
+    who = {"api_key_env", "concurrency", "timeout", "retries", "limits", "capabilities", "models", "teacher_size", "prices"}
+    assert names == who | {"poll_seconds", "max_failed", "jobs", "tests"}
