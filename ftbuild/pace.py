@@ -4,6 +4,8 @@ The number at once begins at a guess and doubles with every round of answers unt
 it falls to what the provider did take, stays there, and tries one more now and then, more rarely each time that is refused.
 Requests and tokens a minute are kept to by spacing: no minute holds more than the limit.
 
+As refusals come at once and answers do not, a moment of silence at the beginning lets it grow as well.
+
 In: refusals, answers, headers.  Out: `enter`, which returns when the next request may go.
 """
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     import asyncio
 
 _FIRST = 32  # requests at once to begin with: quick enough for a short run, few enough to be refused by a small server
+_SILENCE = 0.1  # seconds after the first requests in which a server that is full would have said so; then half as many more go
 _PATIENT = 8  # rounds of answers before one more request at once is tried where one was refused
 _HALF = 0.5
 _NOTHING = 1e-6  # seconds that are not worth waiting for
@@ -86,6 +89,7 @@ class Pace:
         self._first: deque[asyncio.Future[None]] = deque()
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._alarm: asyncio.TimerHandle | None = None
+        self._heard = self._listening = False  # whether anything came back yet, and whether that is being waited for
         self._tokens_next: dict[asyncio.Future[None], float] = {}
 
     async def enter(self, tokens: float = 0, *, first: bool = False) -> Ticket:
@@ -114,6 +118,8 @@ class Pace:
             if place.done():  # given up
                 queue.popleft()
                 continue
+            if self.under_way >= int(self.limit) and not self._heard:
+                self._listen()
             if self.under_way >= int(self.limit) or self.under_way + self.unsaved >= self.most:
                 return
             tokens = self._tokens_next.get(place, 0)
@@ -133,6 +139,20 @@ class Pace:
             self.under_way += 1
             place.set_result(None)
 
+    def _listen(self) -> None:
+        """Send more after a moment, unless something comes back: whoever is full says so at once."""
+        import asyncio
+
+        def silent() -> None:
+            self._listening = False
+            if not self._heard:
+                self.limit = min(float(self.most), self.limit * 1.5)
+                self._let_go()
+
+        if not self._listening and self.limit < self.most:
+            self._listening = True
+            asyncio.get_running_loop().call_later(_SILENCE, silent)
+
     def _wake_in(self, seconds: float) -> None:
         import asyncio
 
@@ -144,6 +164,7 @@ class Pace:
         """Hear that a request has ended, how many tokens it took if that is known, and whether a reply is to be saved."""
         self.under_way -= 1
         self.unsaved += unsaved
+        self._heard = True
         if self._tokens and used is not None:
             self._tokens.take(used - ticket.tokens)
         self._let_go()

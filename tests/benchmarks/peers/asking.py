@@ -36,7 +36,9 @@ def ftbuild(base_url: str, model: str, requests: int, at_once: int, folder: Path
     sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
     from types import SimpleNamespace
 
-    import openai  # noqa: F401 - a build has it loaded when it begins to ask
+    import aiohttp  # noqa: F401 - what is imported before counts for nobody
+    import jinja2  # noqa: F401
+    import openai  # noqa: F401
 
     import ftbuild.stages  # noqa: F401 - registers the stages
     from ftbuild.console import Console
