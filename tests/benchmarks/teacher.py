@@ -39,6 +39,10 @@ def server() -> Iterator[str]:
         process.communicate()
 
 
+class LeftOutError(Exception):
+    """A client does not work here."""
+
+
 class Bench:
     """Measures clients against one server."""
 
@@ -61,9 +65,20 @@ class Bench:
                     [self.pythons[client], PEERS / "asking.py", *given], capture_output=True, text=True, check=False
                 )
             if done.returncode:
-                raise RuntimeError(f"{client}: {done.stderr[-2000:]}")
+                raise LeftOutError((done.stderr.strip().splitlines() or ["no reason is given"])[-1])
             runs.append({**json.loads(done.stdout.splitlines()[-1]), "server": self.counts()})
         return min(runs, key=lambda run: run["seconds"])
+
+    def trial(self) -> str:
+        """Leave out the clients that do not work here, such as one that wants to download something, and say which."""
+        told = []
+        for client in [name for name in self.pythons if name not in OURS]:
+            try:
+                self.best(client, "steady-0", 1, 1, times=1)
+            except LeftOutError as error:
+                del self.pythons[client]
+                told.append(f"{client} is left out: {error}")
+        return "\n".join(told)
 
     def speed(self) -> None:
         """Print how long 500 requests at 50 at once take, and 4,000 at 200."""
@@ -134,6 +149,8 @@ def main() -> int:
         pythons["curator"] = curator(arguments.environments.absolute())
     with server() as url:
         bench = Bench(url, arguments.times, pythons)
+        if missing := bench.trial():
+            print(missing)
         for part in arguments.only.split(","):
             getattr(bench, part)()
     return 0
