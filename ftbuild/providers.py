@@ -20,6 +20,7 @@ from ftbuild.registries import PROVIDERS
 
 if TYPE_CHECKING:
     from ftbuild.console import Console
+    from ftbuild.local.tokenizing import Light
     from ftbuild.recipe import Provider
 
 
@@ -41,6 +42,18 @@ def answering(provider: Provider, model: str) -> dict[str, str]:
     """
     who = {"provider": provider.kind if provider.base_url is None else f"{provider.kind} at {provider.base_url}"}
     return {**who, **PROVIDERS.depends(provider.kind, model)}
+
+
+def tokenizer(provider: Provider, model: str, state: Path | None = None) -> Light | None:
+    """Return the tokenizer of a model that the embedded provider runs, without loading the model; None if it is not at hand.
+
+    `state` is the folder of the embedded provider's state.
+    """
+    if provider.kind != "local":
+        return None
+    from ftbuild.local.tokenizing import light
+
+    return light(model, state)
 
 
 def tuned_models(state: Path) -> list[tuple[str, Path]]:
