@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,11 +40,11 @@ class Jobs:
         self._client, self._store, self._console = client, store, console
         self._train, self._trainer = recipe.train, recipe.trainer
 
-    def job(self, key: str, rows: Path, *, anew: bool = False) -> FineTuningJob:
+    def job(self, key: str, rows: Path, *, anew: bool = False, affordable: Callable[[], None] = lambda: None) -> FineTuningJob:
         """Return the job that belongs to a key: the recorded one if it can still succeed, or else a new one.
 
-        `anew` creates another one in any case.  SourceError if the provider cannot be reached, ConfigError or FtbuildError
-        if it refuses.
+        `anew` creates another one in any case.  `affordable` is asked before anything is uploaded, and may raise BudgetError.
+        SourceError if the provider cannot be reached, ConfigError or FtbuildError if it refuses.
         """
         import secrets
 
@@ -61,6 +61,7 @@ class Jobs:
             raise unreachable(self._client, error) from error
         except openai.APIStatusError as error:
             raise refused(error, "cannot be followed") from error
+        affordable()
         try:
             intent = {"file": self._upload(rows), "note": f"{key[:16]}-{secrets.token_hex(8)}", "since": int(time.time())}
             write_json(record, intent)

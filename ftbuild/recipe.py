@@ -38,6 +38,35 @@ def in_order() -> Any:
 
 
 @dataclass(frozen=True)
+class Batches:
+    """What a provider's Batch API takes: requests and megabytes a batch, and how many seconds at most between two looks.
+
+    What is left over from a batch is asked for live where it is no more than `rest` requests.
+    """
+
+    requests: Count = 50_000
+    megabytes: Annotated[float, AtLeast(0)] = 200.0
+    poll_seconds: Annotated[float, AtLeast(0)] = 30.0
+    rest: Whole = 20
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What may be spent: US dollars, tokens (read, written and trained on), requests.  None is no limit."""
+
+    usd: Amount | None = None
+    tokens: Whole | None = None
+    requests: Whole | None = None
+
+
+@dataclass(frozen=True)
+class Budget(Allowance):
+    """What one command may spend on a build, and all jobs of a sweep together.  Part of no key."""
+
+    sweep: Allowance = field(default_factory=Allowance)
+
+
+@dataclass(frozen=True)
 class Provider:
     """Somebody who speaks the OpenAI protocol: where, with whose key, and with what manners."""
 
@@ -50,6 +79,7 @@ class Provider:
     models: Mapping[str, str] = field(default_factory=dict, metadata={"identity": False})
     teacher_size: str = aside("capable")
     prices: Prices = field(default_factory=Prices, metadata={"identity": False})
+    batch: Batches = field(default_factory=Batches, metadata={"identity": False})
     extras: bool = False
 
     @property
@@ -60,12 +90,16 @@ class Provider:
 
 @dataclass(frozen=True)
 class Teacher:
-    """The model that writes the pairs.  `size` picks the prompt templates that were made for such a model."""
+    """The model that writes the pairs.  `size` picks the prompt templates that were made for such a model.
+
+    `mode` says how it is asked: at once, or through the provider's Batch API, at a discount and within a day.
+    """
 
     provider: Provider
     model: str
     size: Literal["capable", "small"] = "capable"
     attempts: Count = 3
+    mode: Literal["live", "batch"] = aside("live")
 
 
 @dataclass(frozen=True)
@@ -205,6 +239,7 @@ class Recipe:
     kinds: Mapping[str, Annotated[Use[Any], KINDS]] = in_order()
     vars: Mapping[str, Any] = field(default_factory=dict)
     provider: Provider = field(default_factory=Provider)
+    budget: Budget = field(default_factory=Budget, metadata={"identity": False})
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with parts of the recipe that are right each by itself."""

@@ -6,8 +6,8 @@ read, or whose checksum is not right, is as good as none.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from ftbuild.digest import digest
@@ -37,6 +37,12 @@ class Replies:
             raise FtbuildError(
                 f"cannot write to the store {self.folder.parent}: {error.strerror}", hint="is the disk full or read-only?"
             ) from error
+
+    @contextmanager
+    def submitting(self, what: str, *, patience: float) -> Iterator[None]:
+        """Be the only one who submits requests by the batch, or takes the results of one."""
+        with self._locks.hold(f"batch {what}", patience=patience):
+            yield
 
     @asynccontextmanager
     async def asking(self, request: str, *, patience: float) -> AsyncIterator[None]:

@@ -6,13 +6,14 @@ import contextlib
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from ftbuild.budget import Spending
 from ftbuild.digest import digest
 from ftbuild.errors import SourceError
 from ftbuild.options import Options
 from ftbuild.registries import PROVIDERS
 from ftbuild.replies import Replies
 from ftbuild.store import Store
-from ftbuild.teacher import Meter, Teacher
+from ftbuild.teacher import Teacher
 
 if TYPE_CHECKING:
     import httpx2
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
 class Services:
     """Opens connections on demand and closes them all at the end of the build, however it ends."""
 
-    def __init__(self, store: Store, console: Console, options: Options | None = None) -> None:
+    def __init__(
+        self, store: Store, console: Console, options: Options | None = None, spending: Spending | None = None
+    ) -> None:
         self.store = store
+        self.spending = spending or Spending()
         self.options = options or Options()
         self._console = console
         self._stack = contextlib.ExitStack()
@@ -39,15 +43,15 @@ class Services:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stack.close()
 
-    def teacher(self, provider: Provider, *, attempts: int, meter: Meter | None = None) -> Teacher:
-        """Return somebody to ask many things at once; what was answered before, in any build, is not asked again."""
+    def teacher(self, provider: Provider, *, attempts: int, mode: str = "live") -> Teacher:
+        """Return somebody to ask many things; what was answered before, in any build, is not asked again."""
         return Teacher(
             lambda: self.async_client(provider),
             provider,
             Replies(self.store),
             attempts=attempts,
             patience=self.options.lock_timeout,
-            meter=meter,
+            meter=self.spending.meter(provider),
         )
 
     def client(self, provider: Provider) -> openai.OpenAI:

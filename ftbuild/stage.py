@@ -62,6 +62,8 @@ class Stage:
     """Whether another run gives the same outputs; training gives another model."""
     quick: bool
     """Whether it takes no time and asks nobody, so that a plan may try what it would give."""
+    trains: bool = False
+    """Whether it has a model trained, which costs money as asking does."""
 
     @property
     def summary(self) -> str:
@@ -112,6 +114,7 @@ def stage(
     requests: Callable[[Task], Sequence[Request]] | None = None,
     reproducible: bool = True,
     quick: bool = False,
+    trains: bool = False,
 ) -> Callable[[Callable[[Task], None]], Callable[[Task], None]]:
     """Register the decorated function as the stage of its name.
 
@@ -120,8 +123,9 @@ def stage(
 
     def register(function: Callable[[Task], None]) -> Callable[[Task], None]:
         STAGES[function.__name__] = Stage(
-            function.__name__, function, reads, inputs, outputs, version, packages, besides, requests, reproducible, quick
-        )
+            function.__name__, function, reads, inputs, outputs, version, packages, besides,
+            requests, reproducible, quick, trains,
+        )  # fmt: skip
         return function
 
     return register

@@ -56,7 +56,7 @@ def read_besides(recipe: Recipe) -> Mapping[str, str]:
 def requests(task: Task) -> list[Request]:
     """Return all requests of the stage, sent before or not."""
     sections = read_sections(task.input("structure/sections.jsonl"))
-    return [one.request for one in _requests(task.recipe, sections)]
+    return [one.request for one in every_request(task.recipe, sections)]
 
 
 @stage(
@@ -77,7 +77,7 @@ def generate(task: Task) -> None:
         made = [_of_kind(pair, name) for pair in kind(sections, recipe.language)]
         task.console.note(f"{name}: {len(made)} pairs from the text itself")
         pairs += made
-    asked = list(_requests(recipe, sections))
+    asked = list(every_request(recipe, sections))
     ends: list[dict[str, Any]] = []
     if asked:
         replies = _ask(task, asked)
@@ -100,7 +100,8 @@ def _of_kind(pair: Pair, name: str) -> Pair:
     )
 
 
-def _requests(recipe: Recipe, sections: Iterable[Section]) -> Iterator[Asked]:
+def every_request(recipe: Recipe, sections: Iterable[Section]) -> Iterator[Asked]:
+    """Yield all requests of the stage, sent before or not, each with what it was rendered from."""
     prompts = Prompts()
     sections = list(sections)
     who = answering(recipe.teacher.provider, recipe.teacher.model)
@@ -145,7 +146,8 @@ def _request(recipe: Recipe, template: Template, rendered: str, sample: int, who
 
 
 def _ask(task: Task, asked: list[Asked]) -> list[Reply]:
-    teacher = task.services.teacher(task.recipe.teacher.provider, attempts=task.recipe.teacher.attempts)
+    who = task.recipe.teacher
+    teacher = task.services.teacher(who.provider, attempts=who.attempts, mode=who.mode)
     parsers = {one.request.id: PARSERS[one.template.parse] for one in asked}
 
     def usable(request: Request, text: str) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ftbuild.providers import answering
-from ftbuild.records import write_jsonl
+from ftbuild.records import read_jsonl, write_jsonl
 from ftbuild.stage import Task, stage
 from ftbuild.store import write_json
 
@@ -32,19 +32,30 @@ def base_model(recipe: Recipe) -> Mapping[str, str]:
     outputs=("model.json", "metrics.csv", "events.jsonl"),
     besides=base_model,
     reproducible=False,
+    trains=True,
 )
 def train(task: Task) -> None:
     """Fine-tune the base model on the rows."""
     from ftbuild.following import Follower
     from ftbuild.jobs import Jobs
+    from ftbuild.tokens import counter
+
+    trainer, rows = task.recipe.trainer, task.input("format/rows.jsonl")
+    count, epochs = counter(trainer.provider, trainer.base_model), task.recipe.train.epochs
+
+    def affordable() -> None:
+        """Set aside what another job would cost, before anything is uploaded for it.  BudgetError if that does not fit."""
+        tokens = epochs * sum(count.count_row(row) for row in read_jsonl(rows))
+        task.services.spending.training(trainer.provider, trainer.base_model, tokens)
 
     client = task.services.client(task.recipe.trainer.provider)
     jobs = Jobs(client, task.recipe, task.services.store, task.console)
     follower = Follower(client, task.recipe.trainer, task.console)
-    job = follower.follow(jobs.job(task.key, task.input("format/rows.jsonl"), anew=task.forced))
+    job = follower.follow(jobs.job(task.key, rows, anew=task.forced, affordable=affordable))
     (task.out / "metrics.csv").write_text(follower.result(job), encoding="utf-8")
     write_jsonl(task.out / "events.jsonl", follower.events)
     tokens = job.trained_tokens
+    task.services.spending.trained(trainer.provider, trainer.base_model, tokens)
     write_json(
         task.out / "model.json",
         {
