@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic
 
 from ftbuild.batches import FINAL, Line, crowded, failure
-from ftbuild.budget import UNTOLD
 from ftbuild.errors import BudgetError, ConfigError, FtbuildError, Interrupted, Reserved, SourceError
-from ftbuild.teacher import E, Reply, Request
+from ftbuild.teacher import UNTOLD, E, Reply, Request
 from ftbuild.wire import answer_in
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ class BatchTeacher:
 
     def ask(
         self, exchanges: Iterable[E], *, told: Callable[[int, int], None] = lambda _done, _all: None, total: int = 0
-    ) -> Iterator[tuple[E, Sequence[Reply]]]:
+    ) -> Generator[tuple[E, Sequence[Reply]], None, None]:
         """Yield exchanges with their replies, in order.  `told` hears how many of `total` are done.
 
         Raises what `Teacher.ask` does, FtbuildError for a batch that is not valid, and Interrupted on Ctrl-C: the batches

@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from ftbuild.tokens import Counter
 
 KINDS = ("usd", "tokens", "requests")
-UNTOLD: Mapping[str, int] = {"untold": 1}
-"""The usage of a reply whose provider does not tell what it took: it counts as what was set aside for it."""
-
 _LONGEST = 4096  # tokens that a reply may have where nobody said how many
 _SILENT = 60.0  # seconds after which what another process has set aside counts as spent
 _ROUNDING = 1e-9
@@ -275,7 +272,7 @@ class PriceMeter:
             return
         prompt, written = usage.get("prompt", 0), usage.get("completion", 0)
         usd = self._cost(model, prompt, written)
-        if "untold" in usage and aside is not None:
+        if "untold" in usage and aside is not None:  # it counts as what was set aside for it
             self._spending.tally.add(aside.usd, requests=1, completion_tokens=aside.tokens)
             self._spending.settle(aside, aside)
             return

@@ -144,6 +144,7 @@ class _Template:
     """What is asked by one template: requests to send and what they may take, replies that are kept and their length."""
 
     usual: int
+    pairs: int = 0
     missing: int = 0
     most: int = 0
     read: int = 0
@@ -152,7 +153,6 @@ class _Template:
 
 
 def _of_generation(known: Known, inputs: Mapping[str, Path] | None) -> Quote | None:
-    from ftbuild.records import read_sections
     from ftbuild.stages.generate import every_request
 
     if inputs is None:
@@ -160,9 +160,9 @@ def _of_generation(known: Known, inputs: Mapping[str, Path] | None) -> Quote | N
     recipe = known.recipe
     count = counter(recipe.teacher.provider, recipe.teacher.model)
     templates: dict[str, _Template] = {}
-    for one in every_request(recipe, read_sections(inputs["structure/sections.jsonl"])):
-        pairs = one.template.pairs if one.template.parse == "pairs" else 1
-        template = templates.setdefault(one.name, _Template(A_PAIR * pairs))
+    for one in every_request(recipe, inputs["structure/sections.jsonl"]):
+        template = templates.setdefault(one.name, _Template(A_PAIR * one.wanted))
+        template.pairs += one.wanted
         if (reply := known.replies.get(one.request.id)) is not None:
             template.kept += 1
             template.written += int((reply.get("usage") or {}).get("completion", 0))

@@ -67,13 +67,30 @@ class Budget(Allowance):
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What a provider allows in a minute, where it is known; `null` where it is not, and then it is found out."""
+
+    requests_per_minute: Count | None = None
+    tokens_per_minute: Count | None = None
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a provider can do besides answering: the kind of `response_format` it takes for structured output."""
+
+    structured: Literal["json_schema", "json_object", "none"] = "none"
+
+
+@dataclass(frozen=True)
 class Provider:
     """Somebody who speaks the OpenAI protocol: where, with whose key, and with what manners."""
 
     kind: Annotated[str, PROVIDERS] = "openai"
     base_url: str | None = None
     api_key_env: str | None = aside(None)
-    concurrency: Annotated[int, AtLeast(1)] = aside(8)
+    concurrency: Annotated[int, AtLeast(1)] = aside(64)
+    limits: Limits = field(default_factory=Limits, metadata={"identity": False})
+    capabilities: Capabilities = field(default_factory=Capabilities, metadata={"identity": False})
     timeout: Annotated[float, AtLeast(0)] = aside(120.0)
     retries: Annotated[int, AtLeast(0)] = aside(4)
     models: Mapping[str, str] = field(default_factory=dict, metadata={"identity": False})
@@ -93,6 +110,9 @@ class Teacher:
     """The model that writes the pairs.  `size` picks the prompt templates that were made for such a model.
 
     `mode` says how it is asked: at once, or through the provider's Batch API, at a discount and within a day.
+    A reply that is of no use is asked for again, `attempts` times in all; pairs that are missing are asked for `more` times.
+    The build ends with an error if more than the share `max_failed` of all units of text gave nothing; unless that is set, a
+    capable model may fail for one in five, and a small one for nine in ten.
     """
 
     provider: Provider
@@ -100,6 +120,13 @@ class Teacher:
     size: Literal["capable", "small"] = "capable"
     attempts: Count = 3
     mode: Literal["live", "batch"] = aside("live")
+    more: Whole = 2
+    max_failed: Amount | None = field(default=None, metadata={"identity": False})
+
+    @property
+    def may_fail(self) -> float:
+        """The share of units that may give nothing, from 0 to 1."""
+        return (0.2 if self.size == "capable" else 0.9) if self.max_failed is None else self.max_failed
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ class Registry(Generic[R]):
         self._files: dict[str, tuple[str, ...]] = {}
         self._formats: dict[str, tuple[str, ...]] = {}
         self._depends: dict[str, Callable[[Any], Mapping[str, str]] | None] = {}
+        self._traits: dict[str, Mapping[str, Any]] = {}
 
     def __call__(
         self,
@@ -70,12 +71,13 @@ class Registry(Generic[R]):
         files: tuple[str, ...] = (),
         formats: tuple[str, ...] = (),
         depends: Callable[[Any], Mapping[str, str]] | None = None,
+        **traits: Any,
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Register the decorated function under `name`.
 
         `files` names those of its parameters that name a local file; `formats` are those of documents that it is for, if it is
         not for all; `depends` says what else the result depends on, such as the version of a model, given whatever those who
-        ask about this kind of function have to offer.
+        ask about this kind of function have to offer.  `traits` are whatever else those who call this kind may ask for by name.
         """
 
         def register(function: Callable[P, R]) -> Callable[P, R]:
@@ -85,6 +87,7 @@ class Registry(Generic[R]):
             self._files[name] = files
             self._formats[name] = formats
             self._depends[name] = depends
+            self._traits[name] = traits
             return function
 
         return register
@@ -121,6 +124,11 @@ class Registry(Generic[R]):
         """Say whether the function called `name` is for documents of a format."""
         importlib.import_module(self._home)
         return not self._formats[name] or format_ in self._formats[name]
+
+    def trait(self, name: str, trait: str) -> Any:
+        """Return what the function called `name` was registered with under the name of a trait, or None."""
+        importlib.import_module(self._home)
+        return self._traits[name].get(trait)
 
     def depends(self, name: str, given: Any) -> dict[str, str]:
         """Return what else the result of the function called `name` depends on besides its arguments, by name."""

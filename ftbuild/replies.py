@@ -1,18 +1,21 @@
 """The replies of teachers and judges, each kept under the hash of its request the moment it arrives.
 
+Several threads may put replies at once, and should: a disk flushes many files in little more time than one.
+
 One reply is paid for once, by whichever build, sweep or process asks first: the others wait for it.  A reply that cannot be
 read, or whose checksum is not right, is as good as none.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from ftbuild.digest import digest
 from ftbuild.errors import FtbuildError
-from ftbuild.store import Store, read_json, write_json
+from ftbuild.store import Store, publish, read_json
 
 
 class Replies:
@@ -32,7 +35,7 @@ class Replies:
         """Store a reply.  FtbuildError if the disk refuses."""
         try:
             record = {"reply": reply, "checksum": digest([request, reply])}
-            write_json(self.folder / request[:2] / f"{request[2:]}.json", record)
+            publish(self.folder / request[:2], f"{request[2:]}.json", json.dumps(record, ensure_ascii=False).encode())
         except OSError as error:
             raise FtbuildError(
                 f"cannot write to the store {self.folder.parent}: {error.strerror}", hint="is the disk full or read-only?"

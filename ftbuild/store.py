@@ -211,6 +211,32 @@ def aside(path: Path) -> Iterator[Any]:
         raise
 
 
+def publish(folder: Path, name: str, content: bytes) -> None:
+    """Write a small file so that it is there whole or not at all, quickly.  Only one at a time may write a name."""
+    aside = f"{folder}/.{name}.{os.getpid()}"
+    for again in (True, False):
+        try:
+            handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+            break
+        except FileNotFoundError:
+            if not again:
+                raise
+            folder.mkdir(parents=True, exist_ok=True)
+    try:
+        try:
+            view = memoryview(content)
+            while view:
+                view = view[os.write(handle, view) :]
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        os.rename(aside, f"{folder}/{name}")  # noqa: PTH104 - this is done a hundred thousand times
+        flush(folder)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a value as JSON, whole or not at all."""
     write_text(path, json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
