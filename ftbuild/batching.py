@@ -1,9 +1,9 @@
 """A teacher who is asked through the provider's Batch API: at a discount, within a day, with the same replies kept.
 
 In: exchanges.  Out: each exchange with all its replies, in their order, as `Teacher` gives them.  All first requests go into
-batches, then whatever is to be asked next.  What a batch leaves over (lines that expired or failed, and what is asked for better
-or missing answers) goes into another one, or, where it is no more than `provider.batch.rest` requests, to the teacher who is
-asked live.
+batches, then whatever is to be asked next.  What a batch leaves over (lines that expired or failed, and what is asked for
+better or missing answers) goes into another one, or, where it is no more than `provider.batch.rest` requests, to the
+teacher who is asked live.
 
 A batch is written down before it is waited for: Ctrl-C leaves it to the provider, and whoever wants one of its replies comes
 back to it, be it another build.
@@ -79,7 +79,9 @@ class BatchTeacher:
         waiting = [p for p in places if p.next is not None]
         if waiting:
             self._batches = self._open()
-            self._told = lambda answered: told(sum(p.next is None for p in places) + answered, total or len(places))
+            self._told: Callable[[int], None] = lambda answered: told(
+                sum(p.next is None for p in places) + answered, total or len(places)
+            )
             self._told(0)
             try:
                 self._rounds(waiting)
@@ -137,7 +139,7 @@ class BatchTeacher:
                     self._batches.cancel(one)
                 return found
             taken = {id_ for one in found for id_ in one.requests}
-            missing = []
+            missing = list[Request]()
             for id_, place in wanted.items():
                 if id_ in taken or place.next is None:
                     continue
@@ -166,7 +168,7 @@ class BatchTeacher:
         """Wait for batches; yield what became of the lines of each as soon as it has ended."""
         open_ = list(batches)
         counts: dict[str, int] = {}
-        pause = _FIRST_PAUSE
+        pause = min(_FIRST_PAUSE, self._limits.poll_seconds)
         crowd = 0
         while open_:
             for one in list(open_):
@@ -185,7 +187,7 @@ class BatchTeacher:
             self._told(sum(counts.values()))
             if open_:
                 time.sleep(pause)
-                pause = min(pause * _GROWTH, max(self._limits.poll_seconds, 0.01))
+                pause = min(pause * _GROWTH, self._limits.poll_seconds)
 
     def _collected(self, one: Submitted, batch: Batch | None) -> dict[str, Line]:
         """Keep the replies of a batch that has ended, and return what became of its lines."""
@@ -196,14 +198,14 @@ class BatchTeacher:
             if batch is not None:
                 for line in self._batches.results(batch):
                     found[line.id] = self._keep(one, line)
-            answered = len(found)
+            came, answered = len(found), sum(not line.error for line in found.values())
             status = batch.status if batch is not None else "not known to the provider any more"
             for id_ in set(one.requests) - found.keys():
                 self._meter.after(_named(id_, one), {})
                 if status != "failed":
                     found[id_] = Line(id_, error=f"the batch is {status}, and this request was not answered")
             self._batches.clean_up(one, batch)
-        if batch is not None and status == "failed" and not answered and not crowded(batch):
+        if batch is not None and status == "failed" and not came and not crowded(batch):
             raise FtbuildError(
                 f"batch {one.batch} was not valid: {failure(batch)}", hint="teacher.mode=live asks without the Batch API"
             )

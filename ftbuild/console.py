@@ -40,6 +40,14 @@ class Console:
         if not self.as_json:
             self._flush_print(text, sys.stdout)
 
+    def paragraph(self, text: str) -> None:
+        """Print a line of the result that may be longer than the screen is wide, broken between words."""
+        import shutil
+        import textwrap
+
+        wide = min(shutil.get_terminal_size().columns, 120)
+        self.result(textwrap.fill(text, wide, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+
     def table(
         self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *,
         styles: Sequence[str] = (), right: Container[int] = (),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ftbuild.budget import Amount, most_written, read
 from ftbuild.plan import Last, Step, Verdict, inputs_of
 from ftbuild.prices import cost
-from ftbuild.records import read_jsonl, read_pairs
+from ftbuild.records import read_jsonl, read_pairs, read_sections
 from ftbuild.tokens import counter
 
 if TYPE_CHECKING:
@@ -33,15 +33,19 @@ A_PAIR = 60
 
 _AN_ANSWER = 24
 _SHARE_OF_JSON = 0.25  # of a reply with pairs: names of keys, quotes, braces
+_ROWS_A_TOKEN = 0.2  # rows that are made of a text, by its tokens (measured: 827 of 3,985)
+_A_ROW = 14  # tokens of the question and the answer of such a row
+_COUNTED = 2000  # rows
 
 
 @dataclass(frozen=True)
 class Quote:
     """What one stage would send, and cost: as expected (`completion_tokens`, `usd`), and at most.
 
-    Tokens are those of requests still to send: the replies to `cached` of them are kept.  `exact` says whether the tokens to
-    read were counted by the model's own vocabulary, `counted` by which; `known` whether all requests or rows lie before us;
-    `expected` where the length of replies is taken from.  Dollars are None where the price table does not know the model.
+    Tokens are those of requests still to send: the replies to `cached` of them are kept, and have `kept_tokens`.  `pairs` is
+    how many all replies are to hold.  `exact` says whether the tokens to read were counted by the model's own vocabulary,
+    `counted` by which; `known` whether all requests or rows lie before us; `expected` where the length of replies is taken
+    from.  Dollars are None where the price table does not know the model, or nobody knows how many tokens there will be.
     """
 
     requests: int = 0
@@ -53,6 +57,8 @@ class Quote:
     most_trained_tokens: int = 0
     usd: float | None = 0.0
     most_usd: float | None = 0.0
+    pairs: int = 0
+    kept_tokens: int = 0
     batch: bool = False
     exact: bool = False
     counted: str = ""
@@ -185,6 +191,8 @@ def _of_generation(known: Known, inputs: Mapping[str, Path] | None) -> Quote | N
         requests=missing,
         prompt_tokens=sum(t.read for t in templates.values()),
         most_completion_tokens=sum(t.most for t in templates.values()),
+        pairs=sum(t.pairs for t in templates.values()),
+        kept_tokens=sum(t.written for t in templates.values()),
         batch=teacher.mode == "batch",
         exact=count.exact,
         counted=count.name,
@@ -206,11 +214,11 @@ def _lengths_of_last(known: Known) -> dict[str, float]:
     return {name: sum(lengths) / len(lengths) for name, lengths in found.items()}
 
 
-def _of_requests(provider: Provider, missing: Sequence[Request]) -> Quote:
+def _of_requests(provider: Provider, model: str, missing: Sequence[Request]) -> Quote:
     """Return what requests read, and what they may write at most."""
     if not missing:
         return Quote(prices=provider.prices.date)
-    count = counter(provider, str(missing[0].body["model"]))
+    count = counter(provider, model)
     given = sum(read(count, r.body) for r in missing)
     most = sum(most_written(r) for r in missing)
     return Quote(len(missing), 0, given, 0, most, exact=count.exact, counted=count.name, prices=provider.prices.date)
@@ -250,10 +258,10 @@ def _of_questions(known: Known, stage: str) -> Quote:
     missing = [r for r in asked if known.replies.get(r.id) is None]
     kept = len(asked) - len(missing)
     missing += asked[:1] * unseen  # questions like the first one, which has to stand for those to come
-    quote = _of_requests(provider, missing)
+    quote = _of_requests(provider, base, missing)
     usual = min(recipe.evaluate.max_tokens, _AN_ANSWER)
     quote = _with(quote, provider, model, kept, usual * len(missing), f"{usual} tokens an answer" if missing else "")
-    return Quote(**{**asdict(quote), "known": quote.known and held_out is not None})
+    return Quote(**{**asdict(quote), "known": held_out is not None or recipe.evaluate.held_out is None})
 
 
 # ---- training ----
@@ -269,7 +277,9 @@ def _of_training(known: Known, inputs: Mapping[str, Path] | None, teacher: Quote
     else:
         once, most, way = _rows_to_come(known, count, teacher)
     if not most:
-        return Quote(known=False, expected="not known before its rows are made", prices=provider.prices.date)
+        way = "not known before its rows are made"
+        free = 0.0 if provider.prices.free else None
+        return Quote(usd=free, most_usd=free, known=False, expected=way, prices=provider.prices.date)
     usd, most_usd = (cost(provider, base, trained=n * epochs) for n in (once, most))
     return Quote(
         trained_tokens=once * epochs,
@@ -291,27 +301,63 @@ def training_tokens(count: Counter, rows: Path) -> int:
 
 def _rows_to_come(known: Known, count: Counter, teacher: Quote | None) -> tuple[int, int, str]:
     """Return the tokens of rows that are not made yet, as expected and at most, and how that was found."""
-    recipe, last = known.recipe, known.last.actions
+    last = known.last.actions
     rows = known.store.object(str(last.get("format", {}).get("outputs", {}).get("rows.jsonl", "")))
     if rows.is_file():
         once = training_tokens(count, rows)
         return once, once, "the rows of the last build"
-    if recipe.kinds or (teacher is None and "generate" not in known.done):
-        return 0, 0, ""  # rows made from the text itself: nobody knows how many before they are made
-    frame = count.count_row(_row(recipe, "", ""))
-    pairs, written, most = 0, 0, 0
-    if teacher is not None:
-        each = [t.pairs if t.parse == "pairs" else 1 for t in recipe.prompts.values() if t.size in (recipe.teacher.size, "any")]
-        pairs = round(teacher.requests * sum(each) / max(1, len(each)))
-        sent = max(1, teacher.to_send)
-        written = round(teacher.completion_tokens * (1 - _SHARE_OF_JSON) * teacher.requests / sent)
-        most = round(teacher.most_completion_tokens * teacher.requests / sent)
+    sections = known.file("structure", "sections.jsonl")
+    if sections is None:
+        return 0, 0, ""
+    frame = count.count_row(_row(known.recipe, "", ""))
+    parts = [
+        (*_of_teacher(teacher, frame), "the pairs asked for"),
+        (*_ready(known, count), "the pairs that exist"),
+        (*_of_kinds(known, count, sections, frame), "the length of the text"),
+    ]
+    told = " and ".join(way for number, _, _, way in parts if number)
+    number, once, most = (sum(part[n] for part in parts) for n in range(3))
+    kept = 1 - min(1.0, known.recipe.curate.hold_out / number) if number else 0
+    return round(once * kept), round(most * kept), told
+
+
+def _of_teacher(teacher: Quote | None, frame: int) -> tuple[int, int, int]:
+    """Return the rows of replies to come, their tokens as expected, and at most."""
+    if teacher is None:
+        return 0, 0, 0
+    written = round((teacher.kept_tokens + teacher.completion_tokens) * (1 - _SHARE_OF_JSON))
+    most = teacher.kept_tokens + teacher.most_completion_tokens
+    return teacher.pairs, written + teacher.pairs * frame, most + teacher.pairs * frame
+
+
+def _ready(known: Known, count: Counter) -> tuple[int, int, int]:
+    """Return the rows of pairs that exist already, and their tokens twice; of many, the first ones stand for all."""
     given = known.file("fetch", "pairs.jsonl")
-    ready = sum(count.count_row(_row(recipe, p.prompt, p.completion)) for p in read_pairs(given)) if given else 0
-    return written + pairs * frame + ready, most + pairs * frame + ready, "the pairs asked for"
+    if given is None:
+        return 0, 0, 0
+    number, first = 0, list[int]()
+    for pair in read_pairs(given):
+        number += 1
+        if number <= _COUNTED:
+            first.append(count.count_row(_row(known.recipe, pair.prompt, pair.completion, pair.origin.path)))
+    tokens = round(sum(first) / max(1, len(first)) * number)
+    return number, tokens, tokens
 
 
-def _row(recipe: Recipe, question: str, answer: str) -> Mapping[str, Any]:
+def _of_kinds(known: Known, count: Counter, sections: Path, frame: int) -> tuple[int, int, int]:
+    """Return the rows that kinds make of the text itself, by its length or as many as are wanted, and their tokens twice."""
+    kinds = known.recipe.kinds.values()
+    text = sum(count.count(s.text) for s in read_sections(sections)) if kinds else 0
+    number = sum(max(int(use.params.get("rows") or 0), round(text * _ROWS_A_TOKEN)) for use in kinds)
+    return number, number * (frame + _A_ROW), number * (frame + _A_ROW)
+
+
+def _row(recipe: Recipe, question: str, answer: str, path: tuple[str, ...] = ()) -> Mapping[str, Any]:
+    """Return a row as it will be trained on.  One that cannot be made is its question and answer."""
+    from ftbuild.errors import ConfigError
     from ftbuild.rows import Formatter
 
-    return Formatter(recipe.format, recipe.vars).row(question, answer)
+    try:
+        return Formatter(recipe.format, recipe.vars).row(question, answer, path)
+    except ConfigError:
+        return {"prompt": question, "completion": answer}

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 class Services:
     """Opens connections on demand and closes them all at the end of the build, however it ends."""
 
-    def __init__(self, store: Store, console: Console, options: Options | None = None, spending: Spending | None = None) -> None:
+    def __init__(
+        self, store: Store, console: Console, options: Options | None = None, spending: Spending | None = None
+    ) -> None:
         self.store = store
         self.spending = spending or Spending()
         self.options = options or Options()

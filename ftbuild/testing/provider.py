@@ -98,6 +98,11 @@ class ScriptedProvider:
         with self._lock:
             return [dict(file) for file in self._trainer.files.values()]
 
+    def cancel(self, batch: str) -> None:
+        """Cancel a batch, as somebody does at the provider's own page."""
+        with self._lock:
+            self._batches.cancel(batch)
+
     def rows(self, job: Mapping[str, Any]) -> list[Any]:
         """Return the rows that a job was created with."""
         return rows(self._trainer.contents[job["training_file"]])

@@ -84,66 +84,81 @@ def _show(build: Build, quotes: Mapping[str, Quote], console: Console) -> None:
     from ftbuild.quote import total
 
     expected, most = total(quotes.values())
-    rows = [_row(stage, quote) for stage, quote in quotes.items() if quote.to_send or quote.trained_tokens or not quote.known]
-    sums = [sum(getattr(q, n) for q in quotes.values()) for n in ("prompt_tokens", "completion_tokens", "trained_tokens")]
     unknown = any(q.usd is None for q in quotes.values())
-    money = ("?", "?") if unknown else (_dollars(expected.usd), _dollars(most.usd))
-    rows.append(("all", f"{expected.requests:,}", *(f"{n:,}" for n in sums), *money))
+    shown = {s: q for s, q in quotes.items() if q.to_send or q.trained_tokens or not q.known}
+    free = all(p.prices.free for p in _providers(build.recipe, quotes))
+    rows = [_row(stage, quote, free=free) for stage, quote in shown.items()]
+    rows.append(_all(list(shown.values()), expected, most, free=free))
     console.result()
     columns = ("Quote", "Requests", "Read", "Written", "Trained on", "Cost", "At most")
     console.table("", columns, rows, styles=("bold",), right=range(1, len(columns)))
     console.result()
-    for line in notes(build.recipe, quotes):
-        console.result(line)
-    for line in (*_budget(build, expected, most, unknown=unknown), *_history(build)):
-        console.result(line)
+    budget = _budget(build, expected, most, unknown=unknown)
+    for line in (*notes(build.recipe, quotes), *budget, *_history(build)):
+        console.paragraph(line)
     for line in stale(build.recipe, quotes, _today()):
         console.warn(line)
 
 
-def _row(stage: str, quote: Quote) -> tuple[str, ...]:
-    def shown(number: int, *, exact: bool) -> str:
-        return "" if not number else f"{number:,}" if exact else f"~{number:,}"
-
-    trained = shown(quote.trained_tokens, exact=quote.exact and quote.known)
-    money = ("?", "?") if quote.usd is None else (_dollars(quote.usd), _dollars(quote.most_usd or 0.0))
-    if not quote.known and not quote.to_send and not quote.trained_tokens:
-        trained, money = "?", ("?", "?")
-    read = shown(quote.prompt_tokens, exact=quote.exact and quote.known)
-    requests = f"{quote.to_send:,}" if quote.to_send else ""
-    return stage, requests, read, shown(quote.completion_tokens, exact=False), trained, *money
+def _row(stage: str, quote: Quote, *, free: bool) -> tuple[str, ...]:
+    trained = _about(quote.trained_tokens, exact=quote.exact and quote.known)
+    trained = trained or ("" if quote.requests or quote.known else "?")
+    read = _about(quote.prompt_tokens, exact=quote.exact and quote.known)
+    written = _about(quote.completion_tokens, exact=False)
+    return stage, _about(quote.to_send, exact=True), read, written, trained, *_money(quote.usd, quote.most_usd, free=free)
 
 
-def _dollars(value: float) -> str:
+def _all(quotes: Sequence[Quote], expected: Amount, most: Amount, *, free: bool) -> tuple[str, ...]:
+    exact = all(q.exact and q.known for q in quotes if q.prompt_tokens)
+    read = _about(sum(q.prompt_tokens for q in quotes), exact=exact)
+    written = _about(sum(q.completion_tokens for q in quotes), exact=False)
+    trained = _about(sum(q.trained_tokens for q in quotes), exact=all(q.exact and q.known for q in quotes if q.trained_tokens))
+    unknown = any(q.usd is None for q in quotes)
+    money = _money(None, None, free=free) if unknown else _money(expected.usd, most.usd, free=free)
+    return "all", _about(expected.requests, exact=True), read, written, trained, *money
+
+
+def _about(number: int, *, exact: bool) -> str:
+    return "" if not number else f"{number:,}" if exact else f"~{number:,}"
+
+
+def _money(usd: float | None, most: float | None, *, free: bool) -> tuple[str, str]:
     from ftbuild.budget import dollars
 
-    return dollars(value)
+    if free:
+        return "free", "free"
+    return ("?", "?") if usd is None or most is None else (dollars(usd), dollars(most))
 
 
 def notes(recipe: Recipe, quotes: Mapping[str, Quote]) -> Iterator[str]:
     """Yield what the numbers of a quote rest on, a line each."""
     sent = {s: q for s, q in quotes.items() if q.to_send}
-    counters = sorted({("exactly, by " if q.exact else "about, by ") + q.counted for q in sent.values() if q.counted})
+    counters = sorted({("exactly, by " if q.exact else "about, by an ") + q.counted for q in sent.values() if q.counted})
     if counters:
-        yield f"Read: counted {'; '.join(counters)}, with what a chat adds."
-    expected = {s: q.expected for s, q in sent.items() if q.expected}
-    if expected:
-        yield f"Written: about; {'; '.join(f'{s} {way}' for s, way in expected.items())}.  At most: max_tokens of each."
+        yield f"Read: counted {'; '.join(counters)}."
+    ways: dict[str, list[str]] = {}
+    for stage, quote in sent.items():
+        ways.setdefault(quote.expected, []).append(stage)
+    if sent:
+        told = "; ".join(f"{' and '.join(stages)}, {way}" for way, stages in ways.items() if way)
+        yield f"Written: expected ({told}); at most max_tokens of each request."
     train = quotes.get("train")
     if train is not None:
         epochs = f"{recipe.train.epochs} epoch" + ("" if recipe.train.epochs == 1 else "s")
-        how = f"the rows there are, {'exactly' if train.exact else 'about'}" if train.known else train.expected
-        yield f"Trained on: {how}, in {epochs}."
+        rows = f"the rows there are, counted {'exactly' if train.exact else 'about'}" if train.known else train.expected
+        guess = "about, by " if not train.known and train.trained_tokens else ""
+        yield f"Trained on: {guess}{rows}, in {epochs}."
     if any(q.batch and q.to_send for q in quotes.values()):
         yield f"The teacher is asked by the batch, at {recipe.teacher.provider.prices.batch:.0%} of the price."
-    unpriced = {p.base_url or p.kind for p in _providers(recipe, quotes) if not (p.prices.free or p.prices.models)}
     dates = sorted({q.prices for q in quotes.values() if q.prices})
-    if unpriced or any(q.usd is None for q in quotes.values()):
-        yield f"Cost not known: no price in the provider's option{f' ({chr(44).join(sorted(unpriced))})' if unpriced else ''}."
-    elif dates:
-        yield f"Prices of {', '.join(dates)}."
-    elif all(p.prices.free for p in _providers(recipe, quotes)):
-        yield "Free of charge: it runs on your own machine."
+    unpriced = sorted({f"{p.base_url or p.kind}" for p in _providers(recipe, quotes) if not (p.prices.free or p.prices.models)})
+    if unpriced:
+        yield f"Cost not known: {', '.join(unpriced)} has no prices; provider.prices.models.MODEL={{input: …, output: …}} says."
+    elif any(q.usd is None for q in quotes.values()):
+        stages = [stage for stage, q in quotes.items() if q.usd is None]
+        yield f"Cost not known for {' and '.join(stages)}."
+    if dates:
+        yield f"Prices of {', '.join(dates)}, US dollars."
 
 
 def stale(recipe: Recipe, quotes: Mapping[str, Quote], today: dt.date) -> Iterator[str]:
@@ -162,7 +177,7 @@ def _providers(recipe: Recipe, quotes: Mapping[str, Quote]) -> Sequence[Provider
     found: list[Provider] = []
     for stage, quote in quotes.items():
         provider = recipe.teacher.provider if stage == "generate" else recipe.trainer.provider
-        if (quote.to_send or quote.trained_tokens) and provider not in found:
+        if (quote.to_send or quote.trained_tokens or not quote.known) and provider not in found:
             found.append(provider)
     return found
 
