@@ -43,7 +43,7 @@ def records(workshop: Workshop) -> list[Path]:
     return list((workshop.store / "batches").glob("*.json"))
 
 
-def test_a_batch_gives_what_asking_live_gives_and_leaves_nothing_behind(place: Workshop, tmp_path: Path) -> None:
+def test_a_batch_gives_what_asking_live_gives_and_leaves_nothing_behind(place: Workshop) -> None:
     ran = place.run(*BATCH, "--json")
     assert ran.ran[-1] == "generate"
     assert (created(place), place.asked()) == (1, [])
@@ -124,7 +124,7 @@ def test_a_provider_without_batches_says_how_to_do_without(place: Workshop) -> N
 def test_a_batch_that_somebody_cancels_keeps_what_it_answered(place: Workshop) -> None:
     place.provider.batching = Batching(at_once=3)
 
-    def cancelled(request: Request) -> Status | None:
+    def cancelled(_: Request) -> Status | None:
         (batch,) = place.provider.batches or [None]
         if batch and batch["request_counts"]["completed"] >= 3 and batch["status"] == "in_progress":
             place.provider.cancel(batch["id"])
