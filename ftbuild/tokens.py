@@ -69,6 +69,12 @@ class Counter:
         """Return how many tokens a training row has: of a preference row, what is asked counts with either answer."""
         return self._row(row)
 
+    def count_rows(self, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Return how many tokens each of these training rows has: rows of prompt and completion are counted together."""
+        flat = [text for row in rows if "completion" in row for text in (row["prompt"], row["completion"])]
+        counted = iter(self.count_all(flat))
+        return [next(counted) + next(counted) if "completion" in row else self._row(row) for row in rows]
+
     def border(self, text: str, at: int) -> bool | None:
         """Say whether a token of a text ends before its character `at`; None if these are estimates."""
         return self._borders(_sound(text), at) if self.exact else None

@@ -156,6 +156,8 @@ def test_the_embedded_provider_is_reached_through_providers_alone() -> None:
         ("providers", "local.launch"),
         ("providers", "local.identity"),
         ("providers", "local.housekeeping"),
+        ("providers", "local.hyperparameters"),
+        ("providers", "local.protocol"),
         ("providers", "local.tokenizing"),
     }
 

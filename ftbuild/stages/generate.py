@@ -12,7 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -134,7 +134,7 @@ def generate(task: Task) -> None:
 
 def _of_kind(pair: Pair, name: str) -> Pair:
     origin = pair.origin
-    named = Origin(origin.document, origin.path, name, "", "", origin.line, origin.passage)
+    named = replace(origin, template=name)
     return Pair(
         digest([name, origin.document, origin.path, pair.prompt, pair.completion])[:16],
         pair.prompt,
@@ -222,7 +222,8 @@ def _read(one: Asked, said: Sequence[Said], results: _Results) -> None:
         id_ = each.request.id
 
         def origin(line: int, id_: str = id_) -> Origin:
-            return Origin(section.document, section.path, one.name, digest_, id_[:16], line, passage)
+            told = {"template": one.name, "template_digest": digest_, "request": id_[:16], "line": line}
+            return replace(Origin.of(section, passage=passage), **told)
 
         for found in each.found:
             completion = found.completion or one.unit.text
