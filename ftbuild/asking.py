@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ftbuild.providers import answering
 from ftbuild.records import Answer, Pair, read_pairs
 from ftbuild.rows import Formatter
-from ftbuild.teacher import Once, Request
+from ftbuild.teacher import Once, Reply, Request
 
 if TYPE_CHECKING:
     from ftbuild.recipe import Probe, Recipe
@@ -75,7 +75,8 @@ def ask(task: Task, model: str) -> list[Answer]:
     requests = asked(task, model)
     with task.console.step(f"asking {len(requests)} questions") as bar:
         teacher = task.services.teacher(task.recipe.trainer.provider)
-        replies = [said[-1] for _, said in teacher.ask(map(Once, requests), told=bar, total=len(requests))]
+        replies = list[Reply]()
+        teacher.ask(map(Once, requests), lambda _, said: replies.append(said[-1]), told=bar, total=len(requests))
     answers = []
     for question, reply in zip(_questions(task), replies, strict=True):
         text = reply.text.strip()

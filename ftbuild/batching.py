@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic
 
 from ftbuild.batches import FINAL, Line, crowded, failure
 from ftbuild.errors import BudgetError, ConfigError, FtbuildError, Interrupted, Reserved, SourceError
-from ftbuild.teacher import UNTOLD, E, Reply, Request
+from ftbuild.exchange import UNTOLD, E, Reply, Request
 from ftbuild.wire import answer_in
 
 if TYPE_CHECKING:
@@ -47,6 +47,10 @@ class _Place(Generic[E]):
     tries: int = 0
     problem: str = ""
 
+    def end(self, said: Sequence[Reply]) -> None:
+        """Take all replies there will be."""
+        self.said, self.next = list(said), None
+
     def take(self, reply: Reply) -> None:
         """Take a reply, and find out what to ask next."""
         self.said.append(reply)
@@ -68,9 +72,14 @@ class BatchTeacher:
         self._replies, self._patience, self._kind = live.replies, live.patience, provider.kind
 
     def ask(
-        self, exchanges: Iterable[E], *, told: Callable[[int, int], None] = lambda _done, _all: None, total: int = 0
-    ) -> Generator[tuple[E, Sequence[Reply]], None, None]:
-        """Yield exchanges with their replies, in order.  `told` hears how many of `total` are done.
+        self,
+        exchanges: Iterable[E],
+        take: Callable[[E, Sequence[Reply]], None],
+        *,
+        told: Callable[[int, int], None] = lambda _done, _all: None,
+        total: int = 0,
+    ) -> None:
+        """Hand exchanges with their replies to `take`, in order.  `told` hears how many of `total` are done.
 
         Raises what `Teacher.ask` does, FtbuildError for a batch that is not valid, and Interrupted on Ctrl-C: the batches
         go on without us.
@@ -92,7 +101,7 @@ class BatchTeacher:
                 ) from None
         told(len(places), total or len(places))
         for place in places:
-            yield place.exchange, place.said
+            take(place.exchange, place.said)
 
     def _place(self, exchange: E) -> _Place[E]:
         known = self._live.known(exchange)
@@ -104,9 +113,8 @@ class BatchTeacher:
             ids = {p.next.id for p in left if p.next}
             few = self._cancel or (not first and len(left) <= self._limits.rest)
             if few and not self._under_way(ids):
-                asked = self._live.ask([p.exchange for p in left])
-                for place, (_, said) in zip(left, asked, strict=True):
-                    place.said, place.next = list(said), None
+                waiting = iter(left)  # the live teacher hands them over in this order
+                self._live.ask([p.exchange for p in left], lambda _, said: next(waiting).end(said))
                 return
             self._round(left)
             first = False
@@ -196,8 +204,7 @@ class BatchTeacher:
             if not self._batches.known(one):
                 return {}  # another process has taken its results, and kept them
             if batch is not None:
-                for line in self._batches.results(batch):
-                    found[line.id] = self._keep(one, line)
+                self._replies.put_many(self._kept(one, batch, found))
             came, answered = len(found), sum(not line.error for line in found.values())
             status = batch.status if batch is not None else "not known to the provider any more"
             for id_ in set(one.requests) - found.keys():
@@ -218,18 +225,17 @@ class BatchTeacher:
             self._batches.note(f"batch {one.batch} is {status}: {answered:,} of {len(one.requests):,} answers are kept")
         return found
 
-    def _keep(self, one: Submitted, line: Line) -> Line:
-        """Put a reply where replies are kept, and count what it cost."""
-        answer = answer_in(one.endpoint, json.dumps(line.body).encode()) if line.body else None
-        if line.body and answer is None:
-            line = Line(line.id, {}, 0, "what came back is no answer of a model")
-        usage: dict[str, int] = answer[2] if answer else {}
-        self._meter.after(_named(line.id, one), (usage or UNTOLD) if answer else {})
-        if answer:
-            text, finish, usage, refusal = answer
-            record: dict[str, Any] = {"text": text, "finish": finish, "usage": usage}
-            self._replies.put(line.id, {**record, "refusal": refusal} if refusal else record)
-        return line
+    def _kept(self, one: Submitted, batch: Batch, found: dict[str, Line]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the replies of a batch as they are kept, counting what they cost; `found` takes what became of the lines."""
+        for line in self._batches.results(batch):
+            answer = answer_in(one.endpoint, json.dumps(line.body).encode()) if line.body else None
+            bad = bool(line.body) and answer is None
+            found[line.id] = Line(line.id, error="what came back is no answer of a model") if bad else replace(line, body={})
+            self._meter.after(_named(line.id, one), (answer[2] or UNTOLD) if answer else {})
+            if answer:
+                text, finish, usage, refusal = answer
+                record: dict[str, Any] = {"text": text, "finish": finish, "usage": usage}
+                yield line.id, {**record, "refusal": refusal} if refusal else record
 
     def _settle(self, place: _Place[E], line: Line | None) -> None:
         """Give an exchange its reply, or note why there is none yet."""

@@ -112,7 +112,7 @@ class Teacher:
     `mode` says how it is asked: at once, or through the provider's Batch API, at a discount and within a day.
     A reply that is of no use is asked for again, `attempts` times in all; pairs that are missing are asked for `more` times.
     The build ends with an error if more than the share `max_failed` of all units of text gave nothing; unless that is set, a
-    capable model may fail for one in five, and a small one for nine in ten.
+    capable model may fail for one in four, and a small one for nine in ten.
     """
 
     provider: Provider
@@ -126,7 +126,7 @@ class Teacher:
     @property
     def may_fail(self) -> float:
         """The share of units that may give nothing, from 0 to 1."""
-        return (0.2 if self.size == "capable" else 0.9) if self.max_failed is None else self.max_failed
+        return (0.25 if self.size == "capable" else 0.9) if self.max_failed is None else self.max_failed
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The engine that asks: many exchanges at once, each of which goes on by itself, and given out in their order.
 
-In: exchanges and a `Teacher`.  Out: batches of exchanges with their replies.  When something goes wrong that asking on cannot
+In: exchanges and a `Teacher`.  Out: exchanges with their replies.  When something goes wrong that asking on cannot
 mend, nothing new is sent, what is under way is waited for and kept, and the error is raised.
 """
 
@@ -9,20 +9,19 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic
 
 from ftbuild.errors import FtbuildError, Reserved, SourceError
+from ftbuild.exchange import UNTOLD, E, Known, Reply, Request
 from ftbuild.pace import backoff
-from ftbuild.teacher import UNTOLD, E, Reply, Request
+from ftbuild.replies import Writer
 from ftbuild.wire import Address, Answer, Kind, Trouble, Wire
 
 if TYPE_CHECKING:
-    from ftbuild.teacher import Known, Teacher
+    from ftbuild.teacher import Teacher
 
-_WRITERS = 8  # threads that put replies on the disk; a disk is as quick with eight as with more
 _AT_LEAST, _AT_MOST = 1_000, 10_000  # exchanges that may be done before the oldest one is
 _A_BATCH = 256
 _STRIKES = 3  # exchanges without an answer, and none with one, until the provider is given up
@@ -47,7 +46,7 @@ class _Place(Generic[E]):
 
 
 class Rounds(Generic[E]):
-    """Asks exchanges.  `next` returns those that are done, in order, and nothing after the last one."""
+    """Asks exchanges; made for one `play`."""
 
     def __init__(self, teacher: Teacher, address: Address, exchanges: Iterator[E]) -> None:
         self._teacher, self._exchanges = teacher, exchanges
@@ -55,7 +54,7 @@ class Rounds(Generic[E]):
         self._line: deque[_Place[E]] = deque()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._sending: set[asyncio.Task[Any]] = set()  # those that must not be ended, as somebody pays for their replies
-        self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="replies")
+        self._writer = Writer(teacher.replies)
         self._changed = asyncio.Event()
         self._over = False
         self._error: BaseException | None = None
@@ -65,7 +64,17 @@ class Rounds(Generic[E]):
         self._proven = False  # whether this provider has answered before, in another build
         self._plain = False  # whether the provider turned out to have no structured output
 
-    async def next(self) -> list[tuple[E, list[Reply]]]:
+    async def play(self, take: Callable[[E, Sequence[Reply]], None]) -> None:
+        """Ask all exchanges and hand each of them over, in order."""
+        try:
+            while batch := await self._next():
+                for exchange, said in batch:
+                    take(exchange, said)
+                await asyncio.sleep(0)
+        finally:
+            await self._close()
+
+    async def _next(self) -> list[tuple[E, list[Reply]]]:
         """Return the next exchanges that are done.  Raises what went wrong once nothing is under way any more."""
         while True:
             more = self._fill()
@@ -83,13 +92,13 @@ class Rounds(Generic[E]):
             if not more:
                 await self._changed.wait()
 
-    async def close(self) -> None:
+    async def _close(self) -> None:
         """End whatever is under way, and see that everything that arrived is on the disk."""
         self._over = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._writers.shutdown(wait=True)
+        self._writer.close()
         await self._wire.close()
 
     def _fill(self) -> bool:
@@ -149,8 +158,7 @@ class Rounds(Generic[E]):
                 self._strikes, self._answers = 0, self._answers + 1
                 record: dict[str, Any] = {"text": answer.text, "finish": answer.finish, "usage": answer.usage}
                 record |= {"refusal": answer.refusal} if answer.refusal else {}
-                loop = asyncio.get_running_loop()
-                await loop.run_in_executor(self._writers, self._teacher.replies.put, request.id, record)
+                await self._writer.put(request.id, record)
                 return Reply(answer.text, answer.finish, answer.usage, answer.refusal)
             except Trouble as trouble:
                 self._count(trouble)

@@ -15,7 +15,7 @@ from ftbuild.pace import Pace
 from ftbuild.registries import PROVIDERS
 from ftbuild.replies import Replies
 from ftbuild.store import Store
-from ftbuild.teacher import Asks, Teacher
+from ftbuild.teacher import Teacher
 from ftbuild.wire import Address
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import openai
 
     from ftbuild.console import Console
+    from ftbuild.exchange import Asks
     from ftbuild.providers import Connection
     from ftbuild.recipe import Provider
 

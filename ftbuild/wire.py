@@ -101,7 +101,7 @@ class Wire:
                 connector=aiohttp.TCPConnector(limit=self._connections, ssl=secure, ttl_dns_cache=300, keepalive_timeout=30),
                 headers=self.address.headers,
                 timeout=aiohttp.ClientTimeout(total=self.address.timeout or None, sock_connect=_CONNECTING),
-                trust_env=True,
+                proxy=_proxy(self._base),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
@@ -163,6 +163,15 @@ class Wire:
         told = headers.get("x-should-retry", "").lower()
         passing = told == "true" or (told != "false" and (status in (408, 409, 425) or status >= 500))  # noqa: PLR2004
         return Trouble(Kind.PASSING if passing else Kind.THIS_ONE, SourceError(where), wait=wait, status=status)
+
+
+def _proxy(url: str) -> str | None:
+    """Return the proxy that the environment names for an address.  aiohttp would look it up again for every request."""
+    from urllib.parse import urlsplit
+    from urllib.request import getproxies, proxy_bypass
+
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
 _LATER = "the provider takes no more for now; what was answered is kept, and the same command goes on later"

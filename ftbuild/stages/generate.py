@@ -8,11 +8,10 @@ Which templates are used depends on the teacher's size: those made for a capable
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -20,7 +19,7 @@ from ftbuild.digest import digest
 from ftbuild.errors import FtbuildError
 from ftbuild.prompts import Prompts, template_digest
 from ftbuild.providers import answering
-from ftbuild.records import Origin, Pair, Rejected, read_sections
+from ftbuild.records import Origin, Pair, Rejected, line, read_sections
 from ftbuild.registries import KINDS
 from ftbuild.stage import Task, stage
 from ftbuild.units import units
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ftbuild.recipe import Recipe, Template
-    from ftbuild.teacher import Request
+    from ftbuild.teacher import Reply, Request
     from ftbuild.teaching import Asked, Said
     from ftbuild.units import Unit
 
@@ -66,6 +65,7 @@ class _Results:
     """The three files, and what is counted while they are written."""
 
     files: Mapping[str, TextIO]
+    digests: Mapping[str, str]
     ends: Counter[str] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
     rejected: list[Rejected] = field(default_factory=list)
@@ -97,8 +97,7 @@ class _Results:
             list_.append(unit)
 
     def _write(self, name: str, record: Any) -> None:
-        plain = record if isinstance(record, dict) else asdict(record)
-        self.files[name].write(json.dumps(plain, ensure_ascii=False) + "\n")
+        self.files[name].write(line(record))
         self.counts[name] += 1
 
 
@@ -118,7 +117,7 @@ def generate(task: Task) -> None:
             name: stack.enter_context((task.out / f"{name}.jsonl").open("w", encoding="utf-8"))
             for name in ("pairs", "rejected", "units")
         }
-        results = _Results(opened)
+        results = _Results(opened, {t.file: template_digest(t.file) for t in chosen(task.recipe).values()})
         sections = list(read_sections(task.input("structure/sections.jsonl"))) if task.recipe.kinds else []
         for name, kind in task.recipe.kinds.items():
             before = results.counts["pairs"]
@@ -200,29 +199,29 @@ def _request(recipe: Recipe, template: Template, rendered: str, sample: int, who
 
 def _ask(task: Task, total: int, results: _Results) -> None:
     teacher = task.services.teacher(task.recipe.teacher.provider, mode=task.recipe.teacher.mode)
-    with (
-        task.console.step(f"asking {task.recipe.teacher.model}") as bar,
-        closing(teacher.ask(_asked(task), told=bar, total=total)) as answered,
-    ):
-        for one, replies in answered:
-            _read(one, one.read(replies), results)
-            results.counts["cached"] += all(reply.cached for reply in replies)
-            results.counts["sent"] += sum(not reply.cached for reply in replies)
-            for kind in ("prompt", "completion"):
-                results.counts[f"{kind}_tokens"] += sum(r.usage.get(kind, 0) for r in replies if not r.cached)
+
+    def take(one: Asked, replies: Sequence[Reply]) -> None:
+        _read(one, one.read(replies), results)
+        results.counts["cached"] += all(reply.cached for reply in replies)
+        results.counts["sent"] += sum(not reply.cached for reply in replies)
+        for kind in ("prompt", "completion"):
+            results.counts[f"{kind}_tokens"] += sum(r.usage.get(kind, 0) for r in replies if not r.cached)
+
+    with task.console.step(f"asking {task.recipe.teacher.model}") as bar:
+        teacher.ask(_asked(task), take, told=bar, total=total)
 
 
 def _read(one: Asked, said: Sequence[Said], results: _Results) -> None:
     """Write down what the replies about a unit hold, and how it ended."""
     section = one.unit.section
-    digest_ = template_digest(one.template.file)[:16]
+    digest_ = results.digests[one.template.file][:16]
     passage = one.unit.text if one.template.unit != "section" else ""
     usage: Counter[str] = Counter()
     for each in said:
         id_ = each.request.id
 
-        def origin(line: int, id_: str = id_) -> Origin:
-            told = {"template": one.name, "template_digest": digest_, "request": id_[:16], "line": line}
+        def origin(number: int, id_: str = id_) -> Origin:
+            told = {"template": one.name, "template_digest": digest_, "request": id_[:16], "line": number}
             return replace(Origin.of(section, passage=passage), **told)
 
         for found in each.found:
@@ -233,22 +232,22 @@ def _read(one: Asked, said: Sequence[Said], results: _Results) -> None:
         for unused in each.unused:
             reason = unused.reason + (" (the reply was cut off)" if cut and unused is each.unused[-1] else "")
             results.reject(Rejected(reason, unused.raw, origin(unused.line)))
-        if each.problem:
-            results.reject(Rejected(each.problem, each.reply.text, origin(0)))
         usage.update(each.reply.usage)
-    pairs, end = sum(len(each.found) for each in said), one.end(said)
-    problem = f"{said[-1].problem} ({len(said)} attempts)" if not pairs and len(said) > 1 else said[-1].problem
+    pairs, problem = sum(len(each.found) for each in said), ""
+    if not pairs:
+        problem = said[-1].problem + (f" ({len(said)} attempts)" if len(said) > 1 else "")
+        results.reject(Rejected(problem, said[-1].reply.text, origin(0)))
     results.unit(
         {
             "template": one.name,
             "request": one.request.id[:16],
             "requests": [each.request.id[:16] for each in said],
             "path": list(section.path),
-            "end": end,
+            "end": one.end(said),
             "pairs": pairs,
             "wanted": one.wanted,
             "unused": sum(len(each.unused) for each in said),
-            "problem": "" if pairs else problem,
+            "problem": problem,
             "usage": dict(usage),
         }
     )
