@@ -113,11 +113,14 @@ class BatchTeacher:
             ids = {p.next.id for p in left if p.next}
             few = self._cancel or (not first and len(left) <= self._limits.rest)
             if few and not self._under_way(ids):
-                waiting = iter(left)  # the live teacher hands them over in this order
-                self._live.ask([p.exchange for p in left], lambda _, said: next(waiting).end(said))
+                self._ask_live(left)
                 return
             self._round(left)
             first = False
+
+    def _ask_live(self, places: Sequence[_Place[E]]) -> None:
+        waiting = iter(places)  # the live teacher hands them over in this order
+        self._live.ask([p.exchange for p in places], lambda _, said: next(waiting).end(said))
 
     def _under_way(self, ids: set[str]) -> bool:
         return any(not ids.isdisjoint(one.requests) for one in self._batches.recorded())

@@ -316,7 +316,7 @@ def _rows_to_come(known: Known, count: Counter, teacher: Quote | None) -> tuple[
         (*_of_kinds(known, count, sections, frame), "the length of the text"),
     ]
     told = " and ".join(way for number, _, _, way in parts if number)
-    number, once, most = (sum(part[n] for part in parts) for n in range(3))
+    number, once, most = sum(p[0] for p in parts), sum(p[1] for p in parts), sum(p[2] for p in parts)
     kept = 1 - min(1.0, known.recipe.curate.hold_out / number) if number else 0
     return round(once * kept), round(most * kept), told
 

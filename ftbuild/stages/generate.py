@@ -221,8 +221,8 @@ def _read(one: Asked, said: Sequence[Said], results: _Results) -> None:
         id_ = each.request.id
 
         def origin(number: int, id_: str = id_) -> Origin:
-            told = {"template": one.name, "template_digest": digest_, "request": id_[:16], "line": number}
-            return replace(Origin.of(section, passage=passage), **told)
+            whole = Origin.of(section, passage=passage)
+            return replace(whole, template=one.name, template_digest=digest_, request=id_[:16], line=number)
 
         for found in each.found:
             completion = found.completion or one.unit.text
