@@ -201,7 +201,10 @@ def test_a_batch_that_was_left_is_paid_for_by_the_run_that_takes_it(place: Works
 def test_the_quote_is_written_down_before_the_first_request_and_set_against_what_was_spent(place: Workshop) -> None:
     seen: list[int] = []
     place.provider.fault = lambda _: seen.append(len(list(runs(Store(place.store), "lighthouse"))))
-    assert place.run().code == 0
+    ran = place.run()
+    assert ran.code == 0
+    assert "  cost     $" in ran.out
+    assert "; quoted at about $" in ran.out
     assert set(seen) == {1}
     told = json.loads(place.read("manifest.json"))
     assert set(told["quoted"]) == {"generate", "baseline", "train", "evaluate"}
@@ -211,6 +214,7 @@ def test_the_quote_is_written_down_before_the_first_request_and_set_against_what
     train = facts(place, "train")
     assert train["quoted"]["trained_tokens"] > 0
     assert train["spent"]["usd"] == pytest.approx(train["spent"]["trained_tokens"] / 1000)
+    assert told["paid"] == told["spent"]
     assert told["spent"]["usd"] == pytest.approx(sum(facts(place, s)["spent"]["usd"] for s in told["quoted"]))
     page = place.read("report.html")
     assert "What it cost" in page

@@ -305,4 +305,4 @@ def test_every_aside_field_of_a_recipe_is_one_of_those_tried_here() -> None:
     kinds = [k for k in vars(recipe_module).values() if isinstance(k, type) and is_dataclass(k)]
     names = {f.name for kind in kinds for f in fields(kind) if not f.metadata.get("identity", True)}
     asking = {"concurrency", "timeout", "retries", "limits", "capabilities", "max_failed", "mode", "batch"}
-    assert names == {"api_key_env", "models", "teacher_size", "poll_seconds", "prices", "budget", *asking}
+    assert names == {"api_key_env", "models", "teacher_size", "poll_seconds", "prices", "budget", "jobs", "tests", *asking}
