@@ -57,12 +57,19 @@ def _facts(told: dict[str, Any]) -> list[tuple[str, str]]:
             f"{spent['prompt_tokens']:,} read, {spent['completion_tokens']:,} written, {spent['trained_tokens']:,} trained on",
         ),
         ("cost", usd + prices),
+        ("quoted", _quoted(told.get("quoted") or {})),
         ("seeds", ", ".join(f"{k} {v}" for k, v in told["seeds"].items())),
         ("packages", ", ".join(f"{k} {v}" for k, v in told["packages"].items())),
         ("with", f"ftbuild {told['ftbuild']}, Python {told['python']}, {told['platform']}"),
         *((f"{kind}", f"{name}  {digest[:12]}") for kind in ("inputs", "prompts") for name, digest in told[kind].items()),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def _quoted(quotes: dict[str, Any]) -> str:
+    """Return what a build was quoted at before its first request; nothing if it asked nobody."""
+    known = [q["usd"] for q in quotes.values()]
+    return f"about ${sum(known):.4f}, before the first request" if known and None not in known else ""
 
 
 def _few(facts: dict[str, Any]) -> str:
