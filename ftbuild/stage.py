@@ -66,6 +66,8 @@ class Stage:
     """Whether it takes no time and asks nobody, so that a plan may try what it would give."""
     trains: bool = False
     """Whether it has a model trained, which costs money as asking does."""
+    sees: tuple[str, ...] = ()
+    """Parts of the recipe that it may look at as well, and whose share in its identity `besides` tells."""
 
     @property
     def summary(self) -> str:
@@ -82,7 +84,7 @@ class Stage:
 
     def view(self, recipe: Recipe) -> Recipe:
         """Return a recipe of which only what this stage declared can be read."""
-        return cast("Recipe", _View(self.name, {name: getattr(recipe, name) for name in self.reads}))
+        return cast("Recipe", _View(self.name, {name: getattr(recipe, name) for name in self.reads + self.sees}))
 
 
 class _View:
@@ -115,6 +117,7 @@ def stage(
     besides: Callable[[Recipe], Mapping[str, str]] = _nothing,
     requests: Callable[[Task], Sequence[Request]] | None = None,
     reproducible: bool = True,
+    sees: tuple[str, ...] = (),
     quick: bool | Callable[[Recipe], bool] = False,
     trains: bool = False,
 ) -> Callable[[Callable[[Task], None]], Callable[[Task], None]]:
@@ -127,7 +130,7 @@ def stage(
         is_quick = quick if callable(quick) else lambda _: bool(quick)
         STAGES[function.__name__] = Stage(
             function.__name__, function, reads, inputs, outputs, version, packages, besides,
-            requests, reproducible, is_quick, trains,
+            requests, reproducible, is_quick, trains, sees,
         )  # fmt: skip
         return function
 

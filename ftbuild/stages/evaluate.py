@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 
 def tuned_model(recipe: Recipe) -> Mapping[str, str]:
-    """Return who answers for the tuned model."""
-    return answering(recipe.trainer.provider, recipe.trainer.base_model)
+    """Return who answers for the tuned model, and who judges if anybody does."""
+    from ftbuild.judging import depends
+
+    return {**answering(recipe.trainer.provider, recipe.trainer.base_model), **depends(recipe)}
 
 
 def requests(task: Task) -> list[Request]:
@@ -33,6 +35,7 @@ def requests(task: Task) -> list[Request]:
 
 @stage(
     reads=("evaluate", "format", "trainer", "vars"),
+    sees=("judge",),
     inputs=("train/model.json", "baseline/answers.jsonl", "curate/held_out.jsonl"),
     outputs=("answers.jsonl", "score.json"),
     packages=("jinja2",),
