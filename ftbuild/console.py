@@ -40,6 +40,18 @@ class Console:
         if not self.as_json:
             self._flush_print(text, sys.stdout)
 
+    def lines(self, text: str) -> None:
+        """Print a line of a diff: red for what goes, green for what comes, dim for where it is."""
+        style = {"-": "red", "+": "green", "@": "cyan"}.get(text.lstrip()[:1], "dim")
+        if self.as_json:
+            return
+        if sys.stdout.isatty():
+            from rich.text import Text
+
+            self._rich(stderr=False).print(Text(text, style=style))
+        else:
+            self._flush_print(text, sys.stdout)
+
     def paragraph(self, text: str) -> None:
         """Print a line of the result that may be longer than the screen is wide, broken between words."""
         import shutil
