@@ -37,6 +37,7 @@ LEAVES = {
         "asking",
         "budget",
         "errors",
+        "judging",
         "plan",
         "prices",
         "records",
