@@ -39,7 +39,13 @@ def in_order() -> Any:
 
 @dataclass(frozen=True)
 class Provider:
-    """Somebody who speaks the OpenAI protocol: where, with whose key, and with what manners."""
+    """Somebody who speaks the OpenAI protocol: where, with whose key, and with what manners.
+
+    `trains` says whether there is fine-tuning there, and `trains_until` the last day for new jobs; `rows` are the kinds of rows
+    that it takes.  `shutdown` has the days on which models end, as far as the provider itself does not say so.  `deployments`
+    are the names by which models are asked, where those are others than they are trained by.  `training` is sent with every
+    job as it is; `service` is what the adapter has to know of the account.
+    """
 
     kind: Annotated[str, PROVIDERS] = "openai"
     base_url: str | None = None
@@ -51,6 +57,17 @@ class Provider:
     teacher_size: str = aside("capable")
     prices: Prices = field(default_factory=Prices, metadata={"identity": False})
     extras: bool = False
+    trains: bool = aside(True)
+    trains_until: str | None = aside(None)
+    rows: tuple[Literal["completion", "chat"], ...] = aside(("completion", "chat"))
+    shutdown: Mapping[str, str] = field(default_factory=dict, metadata={"identity": False})
+    deployments: Mapping[str, str] = field(default_factory=dict, metadata={"identity": False})
+    training: Mapping[str, Any] = field(default_factory=dict, metadata={"identity": False})
+    service: Mapping[str, Any] = field(default_factory=dict, metadata={"identity": False})
+
+    def asked(self, model: str) -> str:
+        """Return the name under which a model is asked, which may be that of a deployment."""
+        return self.deployments.get(model, model)
 
     @property
     def holds_a_secret(self) -> bool:
@@ -143,7 +160,10 @@ class Format:
 
 @dataclass(frozen=True)
 class Train:
-    """Hyperparameters of the fine-tuning job.  None leaves a value to the trainer."""
+    """Hyperparameters of the fine-tuning job.  None leaves a value to the trainer.
+
+    `checkpoint` chooses the model that is asked afterwards: the job's second checkpoint is 2, that of a step is `step 120`.
+    """
 
     suffix: str = ""
     method: Literal["full", "lora"] = "full"
@@ -154,6 +174,7 @@ class Train:
     lora_rank: Count = 32
     seed: int = 7
     options: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint: int | str | None = aside(None)
 
 
 @dataclass(frozen=True)

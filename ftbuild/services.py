@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from ftbuild.digest import digest
 from ftbuild.errors import SourceError
 from ftbuild.options import Options
-from ftbuild.registries import PROVIDERS
+from ftbuild.registries import PROVIDERS, TRAINERS
 from ftbuild.replies import Replies
 from ftbuild.store import Store
 from ftbuild.teacher import Teacher
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from ftbuild.console import Console
     from ftbuild.providers import Connection
-    from ftbuild.recipe import Provider
+    from ftbuild.providers.training import Training
+    from ftbuild.recipe import Provider, Trainer
 
 
 class Services:
@@ -60,6 +61,10 @@ class Services:
         http = openai.DefaultAsyncHttpxClient(event_hooks={"response": [_no_credit_async]})
         return openai.AsyncOpenAI(**options, http_client=http)
 
+    def training(self, trainer: Trainer) -> Training:
+        """Return how to train at a provider."""
+        return cast("Training", TRAINERS[trainer.provider.kind](self.client(trainer.provider), trainer.provider, trainer.poll_seconds))
+
     def _connection(self, provider: Provider) -> Connection:
         if self.options.offline:
             raise SourceError(
@@ -79,6 +84,7 @@ def _options(provider: Provider, connection: Connection) -> dict[str, Any]:
         "api_key": connection.api_key,
         "timeout": provider.timeout,
         "max_retries": provider.retries,
+        "default_headers": dict(connection.headers),
     }
 
 

@@ -62,6 +62,8 @@ class Stage:
     """Whether another run gives the same outputs; training gives another model."""
     quick: bool
     """Whether it takes no time and asks nobody, so that a plan may try what it would give."""
+    sees: tuple[str, ...] = ()
+    """Parts of the recipe that it may look at and that have no part in its key; what of them counts is told by `besides`."""
 
     @property
     def summary(self) -> str:
@@ -78,7 +80,7 @@ class Stage:
 
     def view(self, recipe: Recipe) -> Recipe:
         """Return a recipe of which only what this stage declared can be read."""
-        return cast("Recipe", _View(self.name, {name: getattr(recipe, name) for name in self.reads}))
+        return cast("Recipe", _View(self.name, {name: getattr(recipe, name) for name in (*self.reads, *self.sees)}))
 
 
 class _View:
@@ -112,6 +114,7 @@ def stage(
     requests: Callable[[Task], Sequence[Request]] | None = None,
     reproducible: bool = True,
     quick: bool = False,
+    sees: tuple[str, ...] = (),
 ) -> Callable[[Callable[[Task], None]], Callable[[Task], None]]:
     """Register the decorated function as the stage of its name.
 
@@ -120,7 +123,7 @@ def stage(
 
     def register(function: Callable[[Task], None]) -> Callable[[Task], None]:
         STAGES[function.__name__] = Stage(
-            function.__name__, function, reads, inputs, outputs, version, packages, besides, requests, reproducible, quick
+            function.__name__, function, reads, inputs, outputs, version, packages, besides, requests, reproducible, quick, sees
         )
         return function
 

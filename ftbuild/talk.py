@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from ftbuild.asking import Asker
+from ftbuild.deploying import ready
 from ftbuild.services import Services
 from ftbuild.teacher import in_our_words
 
@@ -22,8 +23,8 @@ class Talk:
 
     def __init__(self, recipe: Recipe, store: Store, model: str, console: Console) -> None:
         self._recipe, self._console = recipe, console
-        self._asker = Asker(recipe, model)
         self._services = Services(store, console)
+        self._asker = Asker(recipe, ready(self._services, recipe.trainer, model, console))
 
     def __enter__(self) -> Self:
         self._client = self._services.client(self._recipe.trainer.provider)

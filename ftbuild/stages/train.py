@@ -22,12 +22,15 @@ if TYPE_CHECKING:
 
 
 def base_model(recipe: Recipe) -> Mapping[str, str]:
-    """Return who trains, and from which weights."""
-    return answering(recipe.trainer.provider, recipe.trainer.base_model)
+    """Return who trains, from which weights, and what is sent with every job besides."""
+    provider = recipe.trainer.provider
+    sent = {f"training.{name}": str(value) for name, value in provider.training.items()}
+    return {**answering(provider, recipe.trainer.base_model), **sent}
 
 
 @stage(
     reads=("train", "trainer"),
+    sees=("format",),
     inputs=("format/rows.jsonl",),
     outputs=("model.json", "metrics.csv", "events.jsonl"),
     besides=base_model,
@@ -38,20 +41,20 @@ def train(task: Task) -> None:
     from ftbuild.following import Follower
     from ftbuild.jobs import Jobs
 
-    client = task.services.client(task.recipe.trainer.provider)
-    jobs = Jobs(client, task.recipe, task.services.store, task.console)
-    follower = Follower(client, task.recipe.trainer, task.console)
-    job = follower.follow(jobs.job(task.key, task.input("format/rows.jsonl"), anew=task.forced))
+    rows = task.input("format/rows.jsonl")
+    training = task.services.training(task.recipe.trainer)
+    jobs = Jobs(training, task.recipe, task.services.store, task.console)
+    follower = Follower(training, task.recipe.trainer, task.console)
+    job = follower.follow(jobs.job(task.key, rows, anew=task.forced, before=lambda: before_sending(task)))
     (task.out / "metrics.csv").write_text(follower.result(job), encoding="utf-8")
     write_jsonl(task.out / "events.jsonl", follower.events)
-    tokens = job.trained_tokens
-    write_json(
-        task.out / "model.json",
-        {
-            "model": job.fine_tuned_model,
-            "base_model": task.recipe.trainer.base_model,
-            "job": job.id,
-            "trained_tokens": tokens,
-        },
-    )
-    task.facts |= {"model": job.fine_tuned_model, "job": job.id, "trained_tokens": tokens}
+    kept = [{"step": c.step, "model": c.model, **c.metrics} for c in follower.checkpoints(job)]
+    told = {"model": job.model, "base_model": task.recipe.trainer.base_model, "job": job.id, "trained_tokens": job.trained_tokens}
+    write_json(task.out / "model.json", {**told, **({"checkpoints": kept} if kept else {})})
+    task.facts |= {"model": job.model, "job": job.id, "trained_tokens": job.trained_tokens}
+    task.facts |= {"checkpoints": kept} if kept else {}
+    task.facts |= {"estimated_usd": jobs.estimate} if jobs.estimate is not None else {}
+
+
+def before_sending(task: Task) -> None:
+    """Do what has to be done before anything is sent for a new job: this is where rows and budget are checked."""
