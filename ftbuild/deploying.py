@@ -66,7 +66,8 @@ def ready(services: Services, trainer: Trainer, model: str, console: Console) ->
     except openai.APIStatusError as error:
         raise refused(error, "is done, but its model cannot be deployed") from error
     record = _record(services.store, trainer, model)
-    if not record.is_file():
+    known = read_json(record)
+    if not isinstance(known, dict) or known.get("gone"):
         console.note(f"deployed as {name}; it may cost by the hour until `ftbuild gc remote=true` takes it off")
         provider = trainer.provider
         at = {"kind": provider.kind, "base_url": provider.base_url, "api_key_env": provider.api_key_env}

@@ -53,6 +53,10 @@ class Follower:
             why = f"; the provider's safety checks blocked: {', '.join(categories)}" if categories else ""
             hint = "look at the rows of these kinds" if categories else "the same command creates another job"
             raise FtbuildError(f"fine-tuning job {job.id} {ending(job)}{why}", hint=hint)
+        if not job.model:
+            raise FtbuildError(
+                f"fine-tuning job {job.id} succeeded, but left no model", hint="the provider's console may know why"
+            )
         return job
 
     @property
@@ -116,7 +120,12 @@ class Follower:
         self.events.append(kept)
         if "step" in event.data and "total_steps" in event.data:
             loss = event.data.get("train_loss")
-            bar(event.data["step"], event.data["total_steps"], **({"loss": f"{loss:.3f}"} if loss is not None else {}), **_left(job))
+            bar(
+                event.data["step"],
+                event.data["total_steps"],
+                **({"loss": f"{loss:.3f}"} if loss is not None else {}),
+                **_left(job),
+            )
         elif event.level != "info" or kind in ("message", "moderation_checks"):
             self._console.note(event.message)
 

@@ -158,7 +158,9 @@ class Jobs:
         try:
             self.estimate = self._training.estimate(asked)
         except NotTrainable as error:
-            raise BudgetError(f"{_name(self._trainer.provider)}: {error}", hint="the uploaded file was removed again") from error
+            raise BudgetError(
+                f"{_name(self._trainer.provider)}: {error}", hint="the uploaded file was removed again"
+            ) from error
         if self.estimate is not None:
             self._console.note(f"the provider reckons that the job costs ${self.estimate:.4f}")
 
@@ -214,7 +216,8 @@ def check(training: Training, provider: Provider, model: str, rows: str, console
         return
     if today >= day:
         raise ConfigError(
-            f"{who}: the model {model} was shut down on {day}", hint="set trainer.base_model to one that is not; nothing was sent"
+            f"{who}: the model {model} was shut down on {day}",
+            hint="set trainer.base_model to one that is not; nothing was sent",
         )
     left = (datetime.fromisoformat(day).date() - datetime.now(UTC).date()).days
     told = f"{who} shuts the model {model} down on {day}, and with it what is tuned from it"

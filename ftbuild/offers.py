@@ -41,7 +41,12 @@ def _trainers() -> Iterator[Offer]:
         needs += [f"service.{key}" for key, value in (told.get("service") or {}).items() if value == "???"]
         shown = f"needs {', '.join(needs)}" if needs else ""
         yield Offer(
-            name, str(told["kind"]), override, tuple(told.get("rows") or ("completion", "chat")), told.get("trains_until") or "", shown
+            name,
+            str(told["kind"]),
+            override,
+            tuple(told.get("rows") or ("completion", "chat")),
+            told.get("trains_until") or "",
+            shown,
         )
 
 

@@ -250,6 +250,12 @@ class Recipe:
             yield Problem(
                 "prompts", f"no template is made for a {self.teacher.size} teacher such as {self.teacher.model}; {hint}"
             )
+        trainer = self.trainer.provider
+        at = trainer.kind if trainer.base_url in (None, "???") else trainer.base_url
+        if not trainer.trains:
+            yield Problem("trainer.provider", f"{at} does not train; choose who does, such as trainer=local")
+        elif self.format.kind not in trainer.rows:
+            yield Problem("format.kind", f"{at} takes no {self.format.kind} rows; format={trainer.rows[0]} makes others")
         if not self.source:
             yield Problem("source", "the recipe names no source")
         who = {"trainer.provider": self.trainer.provider, "teacher.provider": self.teacher.provider, "provider": self.provider}

@@ -63,7 +63,9 @@ class Services:
 
     def training(self, trainer: Trainer) -> Training:
         """Return how to train at a provider."""
-        return cast("Training", TRAINERS[trainer.provider.kind](self.client(trainer.provider), trainer.provider, trainer.poll_seconds))
+        return cast(
+            "Training", TRAINERS[trainer.provider.kind](self.client(trainer.provider), trainer.provider, trainer.poll_seconds)
+        )
 
     def _connection(self, provider: Provider) -> Connection:
         if self.options.offline:

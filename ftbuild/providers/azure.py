@@ -17,7 +17,7 @@ from ftbuild.digest import digest
 from ftbuild.errors import FtbuildError
 from ftbuild.providers.connecting import Connection, key_of, secret
 from ftbuild.providers.protocol import ProtocolTraining
-from ftbuild.providers.training import NotTrainable, plain
+from ftbuild.providers.training import Announced, NotTrainable, plain
 from ftbuild.registries import PROVIDERS, TRAINERS
 
 if TYPE_CHECKING:
@@ -45,6 +45,12 @@ class AzureTraining(ProtocolTraining):
 
     deploys: ClassVar[bool] = True
 
+    def check(self, model: str) -> Announced:
+        """Ask for the model; and see to it that what will be needed to deploy what is tuned is there."""
+        self._control()
+        self._path("")
+        return super().check(model)
+
     def inspect(self, model: str, described: Mapping[str, Any]) -> None:
         """NotTrainable if the model's capabilities say that it cannot be fine-tuned here."""
         if (described.get("capabilities") or {}).get("fine_tune") is False:
@@ -68,7 +74,11 @@ class AzureTraining(ProtocolTraining):
         }
         query = {"params": {"api-version": self.provider.service.get("api_version", _VERSION)}}
         told = control.put(path, cast_to=cast("Any", object), body=body, options=cast("Any", query))
-        while (state := str((told.get("properties") or {}).get("provisioningState"))) not in ("Succeeded", "Failed", "Canceled"):
+        while (state := str((told.get("properties") or {}).get("provisioningState"))) not in (
+            "Succeeded",
+            "Failed",
+            "Canceled",
+        ):
             time.sleep(self.seconds)
             told = control.get(path, cast_to=cast("Any", object), options=cast("Any", query))
         if state != "Succeeded":

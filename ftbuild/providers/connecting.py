@@ -61,5 +61,11 @@ def openai(provider: Provider, state: Path, console: Console) -> Iterator[Connec
     yield Connection(provider.base_url, key_of(provider))
 
 
-for _name in ("nebius", "dashscope", "zhipu", "together", "fireworks"):  # they differ in how they train, not in how they are asked
+for _name in (
+    "nebius",
+    "dashscope",
+    "zhipu",
+    "together",
+    "fireworks",
+):  # they differ in how they train, not in how they are asked
     PROVIDERS(_name)(openai)

@@ -37,6 +37,7 @@ class FireworksTraining(ProtocolTraining):
         """Ask for the model, which says whether it can be tuned and when it is deprecated."""
         import openai
 
+        self.service("account")
         try:
             told = self.get(self.host(f"/v1/{_model(model)}"))
         except openai.NotFoundError as error:
@@ -125,7 +126,9 @@ class FireworksTraining(ProtocolTraining):
 
     def deploy(self, model: str) -> str:
         """Load the model, if it is not loaded, onto a deployment of one's own or onto serverless, and wait."""
-        found = [m for m in self.get(self._path("deployedModels"), pageSize=200).get("deployedModels") or () if m["model"] == model]
+        found = [
+            m for m in self.get(self._path("deployedModels"), pageSize=200).get("deployedModels") or () if m["model"] == model
+        ]
         where = self.provider.service.get("deployment")
         body = {"model": model, **({"deployment": where} if where else {"serverless": True})}
         told = found[0] if found else self.post(self._path("deployedModels"), body)
@@ -134,7 +137,9 @@ class FireworksTraining(ProtocolTraining):
             told = self.get(self.host(f"/v1/{told['name']}"))
         if told.get("state") != "DEPLOYED":
             message = (told.get("status") or {}).get("message") or told.get("state")
-            raise FtbuildError(f"the model {model} could not be loaded: {message}", hint="provider.service.deployment names one")
+            raise FtbuildError(
+                f"the model {model} could not be loaded: {message}", hint="provider.service.deployment names one"
+            )
         return f"{model}#{told['deployment']}" if where and told.get("deployment") else model
 
     def retire(self, name: str) -> None:

@@ -163,7 +163,12 @@ class ProtocolTraining(Calls):
         for event in self.client.fine_tuning.jobs.list_events(job, limit=_EVENTS):
             data = cast("dict[str, Any]", event.data or {})
             yield Event(
-                event.id, float(event.created_at or 0), event.message, event.level, data, getattr(event, "type", None) or "message"
+                event.id,
+                float(event.created_at or 0),
+                event.message,
+                event.level,
+                data,
+                getattr(event, "type", None) or "message",
             )
 
     def cancel(self, job: str) -> None:
@@ -209,7 +214,7 @@ def _until(moment: float) -> float:
 
 
 def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
-    return {k: float(v) for k, v in metrics.items() if isinstance(v, int | float)}
+    return {k: float(v) for k, v in metrics.items() if isinstance(v, int | float) and k != "step"}
 
 
 TRAINERS("openai")(ProtocolTraining)

@@ -32,7 +32,9 @@ class TogetherTraining(ProtocolTraining):
 
     def upload(self, rows: Path) -> str:
         """Send the rows as a form."""
-        return str(self.send("/files/upload", rows, {"purpose": "fine-tune", "file_name": "rows.jsonl", "file_type": "jsonl"})["id"])
+        return str(
+            self.send("/files/upload", rows, {"purpose": "fine-tune", "file_name": "rows.jsonl", "file_type": "jsonl"})["id"]
+        )
 
     def estimate(self, asked: Asked) -> float | None:
         """Ask for the price.  NotTrainable if the account's limit does not allow it."""
@@ -89,7 +91,9 @@ class TogetherTraining(ProtocolTraining):
     def checkpoints(self, job: Job) -> list[Checkpoint]:
         """Return the intermediate checkpoints, which are asked as `MODEL:STEP`."""
         listed = self.get(f"/fine-tunes/{job.id}/checkpoints").get("data") or ()
-        steps = sorted({int(c["step"]) for c in listed if c.get("checkpoint_type") == "Intermediate" and c.get("step", _NO_STEP) > 0})
+        steps = sorted(
+            {int(c["step"]) for c in listed if c.get("checkpoint_type") == "Intermediate" and c.get("step", _NO_STEP) > 0}
+        )
         return [Checkpoint(f"{job.model}:{step}", step) for step in steps]
 
     def result(self, job: Job) -> bytes:  # noqa: ARG002

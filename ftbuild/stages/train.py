@@ -49,7 +49,12 @@ def train(task: Task) -> None:
     (task.out / "metrics.csv").write_text(follower.result(job), encoding="utf-8")
     write_jsonl(task.out / "events.jsonl", follower.events)
     kept = [{"step": c.step, "model": c.model, **c.metrics} for c in follower.checkpoints(job)]
-    told = {"model": job.model, "base_model": task.recipe.trainer.base_model, "job": job.id, "trained_tokens": job.trained_tokens}
+    told = {
+        "model": job.model,
+        "base_model": task.recipe.trainer.base_model,
+        "job": job.id,
+        "trained_tokens": job.trained_tokens,
+    }
     write_json(task.out / "model.json", {**told, **({"checkpoints": kept} if kept else {})})
     task.facts |= {"model": job.model, "job": job.id, "trained_tokens": job.trained_tokens}
     task.facts |= {"checkpoints": kept} if kept else {}

@@ -1,0 +1,113 @@
+"""What lies at providers because of builds: uploaded rows and deployed models, and taking them off again.
+
+In: a store, which has a record of each.  Out: `Left`, with what it is and whether it may go; nothing is removed before `remove`.
+Rows may go once no job that was created with them goes on; a deployed model may go at any time, since it is deployed again when
+it is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ftbuild.errors import ConfigError
+from ftbuild.following import refused, unreachable
+from ftbuild.store import Store, read_json, write_json
+
+if TYPE_CHECKING:
+    from ftbuild.providers.training import Training
+    from ftbuild.services import Services
+
+
+@dataclass(frozen=True)
+class Left:
+    """One thing at a provider: its kind, its id there, where it is recorded, and what it is in words."""
+
+    kind: str
+    id: str
+    record: Path
+    what: str
+    at: Mapping[str, Any]
+
+
+def left(store: Store, services: Services) -> Iterator[Left]:
+    """Yield what may be taken off.  Providers are asked about the jobs that were created with uploaded rows."""
+    for file, told in _records(store, "uploads"):
+        if told.get("file") and not _goes_on(store, services, str(told["file"])):
+            sent = f"rows sent {str(told.get('sent', ''))[:16].replace('T', ' ')}"
+            yield Left("file", str(told["file"]), file, f"{sent} to {_who(told['at'])}", told["at"])
+    for file, told in _records(store, "deployments"):
+        if told.get("gone"):
+            continue
+        since = str(told.get("since", ""))[:16].replace("T", " ")
+        yield Left(
+            "deployment", str(told["name"]), file, f"{told['model']}, deployed {since} at {_who(told['at'])}", told["at"]
+        )
+
+
+def remove(piece: Left, services: Services) -> None:
+    """Take one thing off, and forget that it was there.  FtbuildError if the provider refuses."""
+    import openai
+
+    provider = _provider(piece.at)
+    training = _training(piece.at, services)
+    try:
+        training.remove(piece.id) if piece.kind == "file" else training.retire(piece.id)
+    except openai.NotFoundError:
+        pass  # somebody else has done it
+    except openai.APIConnectionError as error:
+        raise unreachable(provider, error) from error
+    except openai.APIStatusError as error:
+        raise refused(error, f"is done, but {piece.kind} {piece.id} cannot be removed") from error
+    if piece.kind == "file":
+        piece.record.unlink(missing_ok=True)
+    else:  # the name is still that under which answers are kept
+        write_json(piece.record, {**read_json(piece.record), "gone": True})
+
+
+def _goes_on(store: Store, services: Services, file: str) -> bool:
+    """Say whether a job that was created with a file still runs, or whether nobody can say."""
+    import openai
+
+    for _, told in _records(store, "jobs"):
+        if told.get("file") != file or not told.get("job"):
+            continue
+        try:
+            job = _training(told["at"], services).retrieve(str(told["job"]))
+        except openai.NotFoundError:
+            continue
+        except openai.APIConnectionError as error:
+            raise unreachable(_provider(told["at"]), error) from error
+        except openai.APIStatusError as error:
+            raise refused(error, f"{told['job']} cannot be looked at") from error
+        if not job.ended:
+            return True
+    return False
+
+
+def _records(store: Store, folder: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for file in sorted((store.root / folder).glob("*.json")):
+        told = read_json(file)
+        if isinstance(told, dict) and isinstance(told.get("at"), dict):
+            yield file, told
+
+
+def _training(at: Mapping[str, Any], services: Services) -> Training:
+    from ftbuild.recipe import Trainer
+
+    return services.training(Trainer(_provider(at), "", 1.0))
+
+
+def _provider(at: Mapping[str, Any]) -> Any:
+    from ftbuild.recipe import Provider
+    from ftbuild.registries import TRAINERS
+
+    if at.get("kind") not in TRAINERS:
+        raise ConfigError(f"a record names the provider {at.get('kind')!r}, which there is not")
+    return Provider(at["kind"], at.get("base_url"), at.get("api_key_env"), service=at.get("service") or {})
+
+
+def _who(at: Mapping[str, Any]) -> str:
+    return str(at.get("base_url") or at.get("kind"))
