@@ -97,7 +97,8 @@ class Follower:
             self._console.note(f"job {job.id} is {job.status}{waits}")
         self._status = job.status
         if job.progress:
-            bar(*job.progress, **_left(job))
+            done, total = job.progress
+            bar(done, total, **_left(job))
         seen = {e["id"] for e in self.events[-_SEEN:]}
         new: list[Event] = []
         try:

@@ -234,12 +234,9 @@ def not_available(error: Exception) -> bool:
 def elsewhere(provider: Provider, rows: str, error: Any, *, removed: bool) -> ConfigError:
     """Return what to raise when a provider says, after all, that it does not train for this account."""
     told = refused(error, "was refused").message
+    why = f"{_name(provider)} does not train for this account, whatever is asked for: no other model or rows would do"
     file = "the uploaded file was removed again" if removed else "the uploaded file could not be removed again"
-    return ConfigError(
-        told,
-        f"{_name(provider)} does not train for this account, whatever is asked for: no other model and no other rows would do; {file}",
-        hint=others(provider, rows),
-    )
+    return ConfigError(told, f"{why}; {file}", hint=others(provider, rows))
 
 
 def others(provider: Provider, rows: str) -> str:
@@ -247,11 +244,8 @@ def others(provider: Provider, rows: str) -> str:
     from ftbuild.offers import trainers
 
     today = datetime.now(UTC).date().isoformat()
-    found = [
-        f"{offer.override}{'' if rows in offer.rows else f' format={offer.rows[0]}'}{f' ({offer.needs})' if offer.needs else ''}"
-        for offer in trainers()
-        if offer.kind != provider.kind and not (offer.until and today > offer.until)
-    ]
+    open_ = [offer for offer in trainers() if offer.kind != provider.kind and not (offer.until and today > offer.until)]
+    found = [offer.words(rows) for offer in open_]
     return "what was made so far is kept; add one of these to the same command: " + "; ".join(found)
 
 

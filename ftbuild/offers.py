@@ -23,6 +23,11 @@ class Offer:
     until: str = ""
     needs: str = ""
 
+    def words(self, rows: str) -> str:
+        """Return what to add to a command whose rows are of one kind, and what has to be there for it."""
+        format_ = "" if rows in self.rows else f" format={self.rows[0]}"
+        return f"{self.override}{format_}" + (f" ({self.needs})" if self.needs else "")
+
 
 def trainers() -> list[Offer]:
     """Return the providers that train, those that need no account first."""
@@ -37,8 +42,8 @@ def _trainers() -> Iterator[Offer]:
             continue
         override = f"trainer={name}" if name in known else f"+provider@trainer.provider={name} trainer.base_model=…"
         needs = [str(told["api_key_env"])] if told.get("api_key_env") else []
-        needs += [key for key in ("base_url",) if told.get(key) == "???"]
-        needs += [f"service.{key}" for key, value in (told.get("service") or {}).items() if value == "???"]
+        needs += ["trainer.provider.base_url"] if told.get("base_url") == "???" else []
+        needs += [f"trainer.provider.service.{key}" for key, value in (told.get("service") or {}).items() if value == "???"]
         shown = f"needs {', '.join(needs)}" if needs else ""
         yield Offer(
             name,

@@ -57,7 +57,7 @@ class Provider:
     teacher_size: str = aside("capable")
     prices: Prices = field(default_factory=Prices, metadata={"identity": False})
     extras: bool = False
-    trains: bool = aside(True)
+    trains: bool = aside(default=True)
     trains_until: str | None = aside(None)
     rows: tuple[Literal["completion", "chat"], ...] = aside(("completion", "chat"))
     shutdown: Mapping[str, str] = field(default_factory=dict, metadata={"identity": False})

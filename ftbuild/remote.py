@@ -1,8 +1,8 @@
 """What lies at providers because of builds: uploaded rows and deployed models, and taking them off again.
 
-In: a store, which has a record of each.  Out: `Left`, with what it is and whether it may go; nothing is removed before `remove`.
-Rows may go once no job that was created with them goes on; a deployed model may go at any time, since it is deployed again when
-it is asked.
+In: a store, which has a record of each.  Out: `Left`, one for each thing that may go; nothing is removed before `remove`.
+Rows may go once no job that was created with them goes on; a deployed model may go at any time, since it is deployed again
+when it is asked.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Training at hosted providers, each on loopback and in the words of its documentation (`tests/providers/dialects.py`).
+"""Training at hosted providers, each on loopback and in the words of its documentation (`tests/providers/`).
 
 The teacher is somebody else in all of them: a recipe names one server to ask and another to train at.
 """
@@ -18,7 +18,13 @@ import pytest
 from ftbuild import paths
 from ftbuild.testing import Reply, Request, ScriptedProvider, Status, Training
 from tests.helpers import option
-from tests.providers.dialects import Azure, DashScope, Dialect, Fireworks, Nebius, Together, Zhipu, rows_of
+from tests.providers.azure import Azure
+from tests.providers.dashscope import DashScope
+from tests.providers.dialect import Dialect, rows_of
+from tests.providers.fireworks import Fireworks
+from tests.providers.nebius import Nebius
+from tests.providers.together import Together
+from tests.providers.zhipu import Zhipu
 from tests.workshop import PAIRS, SECTIONS, TEACHER, Ran, Workshop, answer
 
 KEEPER = "Maud Trevanion"
@@ -40,10 +46,8 @@ class Known:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-AZURE = tuple(
-    f"trainer.provider.service.{k}={v}"
-    for k, v in {"subscription": "SUB", "resource_group": "GROUP", "resource": "RES"}.items()
-)
+_OF = {"subscription": "SUB", "resource_group": "GROUP", "resource": "RES"}
+AZURE = tuple(f"trainer.provider.service.{k}={v}" for k, v in _OF.items())
 PROVIDERS = [
     Known("openai", Dialect),
     Known("azure", Azure, words=(*AZURE, "train.suffix=salt.mere"), deploys=True),
@@ -51,7 +55,14 @@ PROVIDERS = [
     Known("dashscope", DashScope, deploys=True, words=("train.method=lora", "train.learning_rate=1e-5")),
     Known("zhipu", Zhipu, checkpoints=False),
     Known("together", Together, words=("train.method=lora",)),
-    Known("fireworks", Fireworks, "accounts/fireworks/models/base-1", ("trainer.provider.service.account=acme",), True, False),
+    Known(
+        "fireworks",
+        Fireworks,
+        "accounts/fireworks/models/base-1",
+        ("trainer.provider.service.account=acme",),
+        deploys=True,
+        checkpoints=False,
+    ),
 ]
 EACH = pytest.mark.parametrize("known", PROVIDERS, ids=lambda known: known.name)
 
@@ -135,7 +146,10 @@ def test_a_recipe_trains_there_and_asks_what_came_of_it(known: Known, two: Calla
         creating = request.method == "POST" and re.search(
             r"/(fine_tuning/jobs|fine-tunes|supervisedFineTuningJobs)$", request.path
         )
-        return Status(500, message="lost on the way") if creating and lost and not lost.clear() else None
+        if not (creating and lost):
+            return None
+        lost.clear()
+        return Status(500, message="lost on the way")
 
     project.trainer.lost = losing
     ran = project.run("trainer.provider.retries=1")

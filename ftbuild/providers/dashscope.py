@@ -1,4 +1,4 @@
-"""DashScope (Alibaba Cloud Model Studio, 百炼): files on the compatible endpoint, jobs on `/api/v1/fine-tunes`, then a deployment.
+"""DashScope (Alibaba Cloud Model Studio): files on the compatible endpoint, jobs on `/api/v1/fine-tunes`, then a deployment.
 
 Source: "Fine-tune with the API or CLI" and the deployment reference in Alibaba Cloud's documentation, and the types of Model
 Studio's own command line.  Answers to jobs and deployments come wrapped: `{"request_id": …, "output": …}`.

@@ -1,7 +1,8 @@
 """Fireworks: datasets, supervised fine-tuning jobs, and LoRA models that are loaded before they are asked.
 
 Asking goes to `https://api.fireworks.ai/inference/v1`, all else to `/v1/accounts/ACCOUNT/…` of the same host.  A job's id is
-chosen by whoever creates it, so that none is created twice.  Source: Fireworks' guide to fine-tuning by REST and its API reference.
+chosen by whoever creates it, so that none is created twice.
+Source: Fireworks' guide to fine-tuning by REST, and its API reference.
 """
 
 from __future__ import annotations

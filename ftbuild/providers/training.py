@@ -87,7 +87,7 @@ class Asked:
     train: Train
 
 
-class NotTrainable(Exception):  # noqa: N818 - it is no error of the program
+class NotTrainable(Exception):
     """The provider does not train a model.  The message says so in one line."""
 
 
@@ -200,13 +200,13 @@ def plain(name: str, most: int = 64, *, dots: bool = False) -> str:
 
 
 def moment(text: Any) -> float:
-    """Return a time as seconds since 1970: numbers as they are, ISO 8601 (without a zone: UTC) as what it says, 0 for the rest."""
+    """Return a time as seconds since 1970: a number as it is, ISO 8601 (in UTC, unless it has a zone) as what it says, or 0."""
     from datetime import UTC, datetime
 
     if isinstance(text, int | float):
         return float(text)
     try:
-        time = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+        time = datetime.fromisoformat(str(text))
     except ValueError:
         return 0.0
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()

@@ -59,7 +59,7 @@ class ZhipuTraining(ProtocolTraining):
         for event in self.get(f"/fine_tuning/jobs/{job}/events", limit=100).get("data") or ():
             told = event.get("data") or {}
             data = {"step": told.get("current_steps"), "total_steps": told.get("total_steps"), "train_loss": told.get("loss")}
-            kept = {k: float(v) for k, v in data.items() if _is_number(v)}
+            kept = {k: number for k, v in data.items() if (number := _number(v)) is not None}
             yield Event(
                 str(event.get("id")), moment(event.get("created_at")), str(event.get("message") or ""),
                 str(event.get("level") or "info"), kept, str(event.get("type") or "message"),
@@ -78,12 +78,11 @@ class ZhipuTraining(ProtocolTraining):
         return True
 
 
-def _is_number(value: Any) -> bool:
+def _number(value: Any) -> float | None:
     try:
-        float(value)
+        return float(value)
     except (TypeError, ValueError):
-        return False
-    return True
+        return None
 
 
 def _job(value: Any) -> Job:
