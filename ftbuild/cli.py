@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,10 +30,13 @@ of what it learned come out.
   ftbuild ask +recipe=NAME "QUESTION"           ask the tuned model; without a question, talk to it
   ftbuild plan +recipe=NAME                     show what would run, and why, without touching anything
   ftbuild recipes                               list the recipes, yours and ours
+  ftbuild new NAME --from FILE_OR_URL           write a recipe of your own that builds at once
   ftbuild -m +recipe=NAME train.epochs=2,4      build every combination (a Hydra multirun)
 
   ftbuild show BUILD                            where a build comes from: commit, digests, models, tokens, cost
   ftbuild diff A B                              two builds compared: keys, pairs, answers, scores
+  ftbuild check FILE                            what is wrong with training rows, before they are sent; --fix mends it
+  ftbuild export TOOL +recipe=NAME              the dataset and a config for trl, axolotl, llamafactory, unsloth or hf
   ftbuild serve                                 an OpenAI-compatible server that trains and answers on this machine
   ftbuild gc                                    what the store holds that nobody needs; apply=true removes it
 
@@ -76,6 +79,7 @@ class Arguments:
     overrides: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
     flags: list[str] = field(default_factory=list)
+    options: dict[str, str] = field(default_factory=dict)
     as_json: bool = False
 
     def settings(self, **known: str) -> dict[str, str]:
@@ -94,9 +98,19 @@ class Arguments:
             known[key] = value
         return known
 
+    @property
+    def names_a_recipe(self) -> bool:
+        """Whether the overrides choose a recipe."""
+        return any(o.lstrip("+").startswith("recipe=") for o in self.overrides)
+
     @classmethod
-    def parse(cls, argv: Sequence[str], verbs: Sequence[str]) -> Arguments:
-        """Take argv apart.  ConfigError for a verb or a flag that there is not."""
+    def parse(
+        cls, argv: Sequence[str], verbs: Sequence[str], options: Mapping[str, Mapping[str, bool]] | None = None
+    ) -> Arguments:
+        """Take argv apart.  ConfigError for a verb or a flag that there is not.
+
+        `options` are the flags of single verbs, such as `--model`, and whether they take a value.
+        """
         made = cls()
         waiting = list(argv)
         if waiting and _is_verb(waiting[0]):
@@ -116,6 +130,8 @@ class Arguments:
             elif word in _HYDRA_WITH_VALUE:
                 made.flags += [word, *waiting[:1]]
                 waiting = waiting[1:]
+            elif (flag := word.partition("=")[0]) in (own := (options or {}).get(made.verb, {})):
+                made.options[flag.lstrip("-")] = _value(word, waiting, takes=own[flag])
             elif word.startswith("-") and len(word) > 1:
                 raise ConfigError(f"there is no option {word!r}", hint="ftbuild --help shows what there is")
             elif word[:1] in "+~" or _is_override(word):
@@ -123,6 +139,18 @@ class Arguments:
             else:
                 made.words.append(word)
         return made
+
+
+def _value(word: str, waiting: list[str], *, takes: bool) -> str:
+    """Return the value of a verb's own flag: `--model=NAME`, `--model NAME`, or `true` for one that takes none."""
+    flag, equals, value = word.partition("=")
+    if not takes and equals:
+        raise ConfigError(f"{flag} takes no value")
+    if takes and not equals:
+        if not waiting or waiting[0].startswith("-"):
+            raise ConfigError(f"{flag} needs a value: {flag} …")
+        return waiting.pop(0)
+    return value if equals else "true"
 
 
 def _is_verb(word: str) -> bool:
@@ -163,16 +191,16 @@ def _usage(verb: str) -> str:
         return USAGE
     from ftbuild import verbs
 
-    known = verb in verbs.VERBS or verb in verbs.WITHOUT_RECIPE
+    known = verb in {**verbs.VERBS, **verbs.WITHOUT_RECIPE, **verbs.EITHER}
     return inspect.getdoc(verbs.verb(verb)) or "" if known else USAGE
 
 
 def run(argv: Sequence[str], console: Console) -> int:
     """Run one command.  Raises FtbuildError for whatever goes wrong."""
-    from ftbuild.verbs import VERBS, WITHOUT_RECIPE, verb
+    from ftbuild.verbs import EITHER, OPTIONS, VERBS, WITHOUT_RECIPE, verb
 
-    arguments = Arguments.parse(argv, [*VERBS, *WITHOUT_RECIPE])
-    if arguments.verb in WITHOUT_RECIPE:
+    arguments = Arguments.parse(argv, [*VERBS, *WITHOUT_RECIPE, *EITHER], OPTIONS)
+    if arguments.verb in WITHOUT_RECIPE or (arguments.verb in EITHER and not arguments.names_a_recipe):
         return int(verb(arguments.verb)(arguments, console))
     from ftbuild import composing, config, memo
 
@@ -186,7 +214,7 @@ def run(argv: Sequence[str], console: Console) -> int:
 
     def job(composed: Composed) -> Any:
         nonlocal code
-        code, objective = verb(arguments.verb)(config.build_from(composed, key), arguments, console)
+        code, objective = verb(arguments.verb, of_recipe=True)(config.build_from(composed, key), arguments, console)
         return objective
 
     kept = memo.recall(_store(overrides), key) if key else None
@@ -235,7 +263,7 @@ def _each(arguments: Arguments, overrides: Sequence[str], console: Console) -> i
         nonlocal failed
         console.heading(f"job {composed.number}", " ".join(o.lstrip("+") for o in composed.overrides))
         try:
-            return verb(arguments.verb)(config.build_from(composed), arguments, console)[1]
+            return verb(arguments.verb, of_recipe=True)(config.build_from(composed), arguments, console)[1]
         except FtbuildError as error:
             console.error(error.message, error.hint)
             failed = True

@@ -28,16 +28,25 @@ if TYPE_CHECKING:
     from ftbuild.sweep import Job
 
 _PLAIN_OVERRIDE = re.compile(r"^\+?(?P<key>[A-Za-z_][\w.@/-]*)=")
+_PLACED = r"""[^,=:'"\[\]{}()]"""  # what has no meaning of its own in Hydra's grammar
+_QUOTED = re.compile(rf"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|(?=\S){_PLACED}*[^\x00-\x7f]{_PLACED}*""")
+"""A quoted string, or a word that Hydra's grammar does not read unless it is quoted: one with letters beyond ASCII."""
 _SECRET = re.compile(r"(?i)(^|[+._{,])\s*(api_?key|token|secret|password)\s*[=:]\s*\S|\bsk-[\w-]{16,}")
 
 
 def rewrite(overrides: Sequence[str]) -> list[str]:
     """Return the overrides as Hydra wants them: `recipe=x` gets its plus, plain keys get two."""
     known = paths.groups()
-    rewritten = [_rewrite(o, known) for o in overrides]
+    rewritten = [_rewrite(quoted(o), known) for o in overrides]
     for override in overrides:
         _whole_provider(override, overrides)
     return rewritten
+
+
+def quoted(override: str) -> str:
+    """Return an override with quotes around the words of its value that hold letters beyond ASCII, where there are none."""
+    key, equals, value = override.partition("=")
+    return key + equals + _QUOTED.sub(lambda m: m[0] if m[0][0] in "'\"" else f"'{m[0]}'", value)
 
 
 def _whole_provider(override: str, overrides: Sequence[str]) -> None:
@@ -131,6 +140,7 @@ class Build:
 
 def build_from(composed: Composed, memo: str | None = None) -> Build:
     """Return the composed configuration as a build: the checked recipe and options, and where everything lies."""
+    from ftbuild.knownfiles import remember_in
     from ftbuild.store import Store
 
     recipe, data = recipe_from(composed), composed.data
@@ -144,6 +154,7 @@ def build_from(composed: Composed, memo: str | None = None) -> Build:
 
         job = job_of(composed)
     store = Store(Path(str(data["store"])))
+    remember_in(store.root / "digests")
     return Build(recipe, options, store, job.folder(folder) if job else folder, composed, job, memo)
 
 

@@ -39,7 +39,7 @@ def digest_file(path: Path) -> str:
 def identity(value: Any) -> Any:
     """Return `value` as plain JSON data without the fields that have no part in its identity."""
     if isinstance(value, Use):
-        return {value.noun: value.name, **{k: identity(v) for k, v in sorted(value.params.items())}}
+        return {value.noun: value.name, **{k: identity(v) for k, v in sorted(value.identity.items())}}
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: part(value, f.name) for f in fields(value) if f.metadata.get("identity", True)}
     if isinstance(value, Mapping):
@@ -73,7 +73,7 @@ def _encode(value: Any) -> bytes:
         case list() | tuple():
             return _node("l", b"".join(map(_encode, value)))
         case Use():
-            return _node("u", _encode([value.noun, value.name, dict(value.params)]))
+            return _node("u", _encode([value.noun, value.name, value.identity]))
         case Mapping():
             items = sorted((str(k), v) for k, v in value.items())
             return _node("m", b"".join(_encode(k) + _encode(v) for k, v in items))

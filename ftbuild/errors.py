@@ -58,3 +58,7 @@ class Interrupted(FtbuildError):
     """The user pressed Ctrl-C; what was finished is kept."""
 
     exit_code = 130
+
+
+class Unwanted(Exception):  # noqa: N818
+    """Raised by a cleaning rule for a document that the recipe does not want; the message says why.  It ends nothing."""

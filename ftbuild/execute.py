@@ -108,7 +108,10 @@ class Execution:
         earlier = takewhile(lambda name: name != stage.name, STAGES)
         before = {name: self.done[name].facts for name in earlier if name in self.done}
         forced = stage.name in self.options.force
-        task = Task(stage.view(self.recipe), key, inputs, folder, self.services, self.console, before, forced=forced)
+        locked = self.pinned.revisions(stage.name) if self.pinned else None
+        task = Task(
+            stage.view(self.recipe), key, inputs, folder, self.services, self.console, before, forced=forced, locked=locked
+        )
         try:
             stage.run(task)
         except OSError as error:

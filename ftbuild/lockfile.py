@@ -175,6 +175,11 @@ class Pinned:
         if not step.stage.reproducible and (step.action is None or forced):
             raise _not_again(name)
 
+    def revisions(self, stage: str) -> dict[str, str]:
+        """Return the revisions that the file names for a stage, by what they are revisions of."""
+        told = self._blocks.get(stage, {}).items()
+        return {name.removeprefix("revision "): value for name, value in told if name.startswith("revision ")}
+
     def made(self, action: Action) -> None:
         """Refuse outputs that are not the locked ones.  FtbuildError names the first that differs."""
         locked = self._blocks.get(action.stage, {})

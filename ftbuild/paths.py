@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,6 +44,38 @@ def find(name: str, folders: Sequence[Path], *, what: str) -> Path:
 def find_file(name: str) -> Path:
     """Find a text, a word list or a function file that a recipe names."""
     return find(name, [Path.cwd(), *conf_folders()], what="file")
+
+
+def is_remote(name: str) -> bool:
+    """Say whether a name is the address of something elsewhere, which is no part of any key and is read when it is needed."""
+    return "://" in name
+
+
+def find_files(name: str) -> dict[str, Path]:
+    """Find the local files that a recipe names, alone or by a pattern such as `dumps/*.bz2`, by names to know them by.
+
+    A folder stands for all files below it; `function.py:name` stands for the file; an address names no local file.  ConfigError if there is none.
+    """
+    if is_remote(name):
+        return {}
+    folders = [Path.cwd(), *conf_folders()]
+    if any((folder / name).is_file() for folder in folders):
+        return {name: find_file(name)}
+    below = any((folder / name).is_dir() for folder in folders)
+    if not below and not any(c in name for c in "*?["):
+        return {name: find_file(name.partition(":")[0])}
+    for folder in folders:
+        root, pattern = (Path("/"), name[1:]) if name.startswith("/") else (folder, name)
+        pattern = f"{pattern.rstrip('/') or '.'}/**/*" if below else pattern
+        if found := sorted((p for p in root.glob(pattern) if p.is_file()), key=_natural):
+            return {(str(p) if name.startswith("/") else p.relative_to(root).as_posix()): p for p in found}
+    looked = ", ".join(shown(folder) for folder in folders)
+    raise ConfigError(f"no file is called {name!r} (looked in {looked})")
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """Order names as people do: part 2 before part 10."""
+    return [(int(piece), "") if piece.isdigit() else (0, piece) for piece in re.split(r"([0-9]+)", str(path))]
 
 
 def find_prompt(name: str) -> Path:

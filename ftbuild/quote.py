@@ -89,7 +89,7 @@ def _try(step: Step, execution: Execution) -> None:
     """Run a quick stage in the trial's own folder, so that what follows it can be planned.  What fails is left open."""
     inputs = inputs_of(step.stage, execution.done) or {}
     small = sum(execution.store.object(d).stat().st_size for d in inputs.values()) <= _MOST_BYTES
-    if step.stage.quick and small:
+    if small and step.stage.quick(execution.recipe):
         with suppress(FtbuildError, OSError):
             execution.done[step.stage.name] = execution.run(step)
 

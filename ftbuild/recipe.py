@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from ftbuild.errors import ConfigError
 from ftbuild.grammar.language import Language
-from ftbuild.paths import find_file, find_prompt
+from ftbuild.paths import find_files, find_prompt
 from ftbuild.prices import Prices
 from ftbuild.registries import FILTERS, GRADERS, KINDS, PARSERS, PROVIDERS, RULES, SOURCES
 from ftbuild.registry import Use
@@ -95,21 +95,62 @@ class Trainer:
 
 
 @dataclass(frozen=True)
-class Clean:
-    """Cleaning rules by name, run in the order in which they stand.  `null` switches one off."""
+class CleanTest:
+    """What the cleaning rules are to make of a text.  `rules` names those that are meant, if not all of them.
 
-    rules: Mapping[str, Annotated[Use[str], RULES]] = in_order()
+    Several texts stand for several documents, for rules that look at all of them.
+    """
+
+    given: str | tuple[str, ...]
+    expect: str | tuple[str, ...]
+    rules: tuple[str, ...] = ()
+    format: str = "wikitext"
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Clean:
+    """Cleaning rules by name, run in the order in which they stand.  `null` switches one off.
+
+    `on_error` says whether a document that cannot be cleaned is left out or ends the build, `seconds` how long, in processor
+    time, the rules may take for one document, and for each million characters of it.  `tests` say what the rules are to do.
+    """
+
+    rules: Mapping[str, Annotated[Use[Any], RULES]] = in_order()
+    on_error: Literal["skip", "stop"] = "skip"
+    seconds: Amount = 2.0
+    jobs: Count | None = aside(None)
+    tests: Mapping[str, CleanTest] = field(default_factory=dict, metadata={"identity": False})
+
+
+@dataclass(frozen=True)
+class Split:
+    """Sections of more than so many `tokens` are split at paragraphs, then sentences; `overlap` sentences stand in both parts.
+
+    Tokens are counted as the model `tokenizer` of a provider does, or in OpenAI's latest encoding if none is named.
+    """
+
+    tokens: Count
+    overlap: Whole = 0
+    tokenizer: str = ""
+    provider: Provider = field(default_factory=Provider)
+    language: str = "en"
 
 
 @dataclass(frozen=True)
 class Structure:
-    """How a document becomes sections: heading levels, the sections to keep, and the name of the text before any heading."""
+    """How a document becomes sections: heading levels, the sections to keep, and the name of the text before any heading.
+
+    `headings` is what a line looks like that is a heading of a document without markup.
+    """
 
     levels: int = 6
     lead: str = "Introduction"
     select: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
     min_characters: int = 1
+    headings: str = ""
+    split: Split | None = None
 
 
 @dataclass(frozen=True)
@@ -237,7 +278,7 @@ class Recipe:
         for name, use in self.source.items():
             for file in SOURCES.files(use):
                 try:
-                    find_file(file.split(":")[0])
+                    find_files(file)
                 except ConfigError as error:
                     yield Problem(f"source.{name}", error.message)
         pairs = self.kinds or any(use.name in _SOURCES_OF_PAIRS for use in self.source.values())

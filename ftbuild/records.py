@@ -30,18 +30,30 @@ class Document:
 
 @dataclass(frozen=True)
 class Section:
-    """The clean text below one heading, without the sections inside it.  `path` lists the headings from the top."""
+    """The clean text below one heading, without the sections inside it.  `path` lists the headings from the top.
+
+    It was made from the characters `start` to `end` of the clean document, of the given `revision`, if that is known.  Of one
+    that was too long for a request, this is the part `part` of `parts`, counted from 1.
+    """
 
     id: str
     document: str
     title: str
     path: tuple[str, ...]
     text: str
+    start: int = 0
+    end: int = 0
+    revision: str = ""
+    part: int = 1
+    parts: int = 1
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a pair comes from: document, heading path, template (or kind of row) and its digest, request, line of the reply."""
+    """Where a pair comes from: document, heading path, template (or kind of row) and its digest, request, line of the reply.
+
+    `start` and `end` are the characters of the clean document, in its `revision`, that the pair was made from.
+    """
 
     document: str = ""
     path: tuple[str, ...] = ()
@@ -50,6 +62,14 @@ class Origin:
     request: str = ""
     line: int = 0
     passage: str = ""
+    revision: str = ""
+    start: int = 0
+    end: int = 0
+
+    @classmethod
+    def of(cls, section: Section, *, passage: str = "") -> Origin:
+        """Return the origin of what is made from a section, or from a passage of it."""
+        return cls(section.document, section.path, "", "", "", 0, passage, section.revision, section.start, section.end)
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Wrong = tuple[str, str]
+"""A parameter's name and what is wrong with it beside the others."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,12 @@ class Use(Generic[R]):
     name: str
     params: Mapping[str, Any] = field(default_factory=dict)
     function: Callable[..., R] | None = field(default=None, compare=False, repr=False)
+    aside: tuple[str, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The parameters that can change what the function returns."""
+        return {name: value for name, value in self.params.items() if name not in self.aside}
 
     def __call__(self, *args: Any) -> R:
         """Call the function with what the stage passes in and what the recipe set."""
@@ -62,6 +70,9 @@ class Registry(Generic[R]):
         self._files: dict[str, tuple[str, ...]] = {}
         self._formats: dict[str, tuple[str, ...]] = {}
         self._depends: dict[str, Callable[[Any], Mapping[str, str]] | None] = {}
+        self._readings: dict[str, int] = {}
+        self._aside: dict[str, tuple[str, ...]] = {}
+        self._check: dict[str, Callable[[Mapping[str, Any]], Iterable[Wrong]] | None] = {}
 
     def __call__(
         self,
@@ -70,21 +81,30 @@ class Registry(Generic[R]):
         files: tuple[str, ...] = (),
         formats: tuple[str, ...] = (),
         depends: Callable[[Any], Mapping[str, str]] | None = None,
-    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        readings: int = 0,
+        aside: tuple[str, ...] = (),
+        check: Callable[[Mapping[str, Any]], Iterable[Wrong]] | None = None,
+    ) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
         """Register the decorated function under `name`.
 
         `files` names those of its parameters that name a local file; `formats` are those of documents that it is for, if it is
         not for all; `depends` says what else the result depends on, such as the version of a model, given whatever those who
-        ask about this kind of function have to offer.
+        ask about this kind of function have to offer; `readings` is how many times it reads all that there is, if it is one
+        that is not given one thing at a time; `aside` names parameters that change how it works and never what it
+        returns, such as the name of a variable that holds a key; `check` yields what is wrong with parameters that are right
+        each by itself, as the name of one and a message.
         """
 
-        def register(function: Callable[P, R]) -> Callable[P, R]:
+        def register(function: Callable[P, Any]) -> Callable[P, Any]:
             if name in self._functions:
                 raise ValueError(f"two functions are registered as {self.noun} {name!r}")
             self._functions[name] = function
             self._files[name] = files
             self._formats[name] = formats
             self._depends[name] = depends
+            self._readings[name] = readings
+            self._aside[name] = aside
+            self._check[name] = check
             return function
 
         return register
@@ -102,7 +122,7 @@ class Registry(Generic[R]):
 
     def use(self, name: str, **params: Any) -> Use[R]:
         """Bind parameters to the function called `name`.  KeyError if there is none."""
-        return Use(self.noun, name, params, self[name])
+        return Use(self.noun, name, params, self[name], self._aside[name])
 
     def parameters(self, name: str) -> tuple[Parameter, ...]:
         """Return what a recipe may set on the function called `name`, from its signature."""
@@ -114,19 +134,32 @@ class Registry(Generic[R]):
         )
 
     def files(self, use: Use[R]) -> list[str]:
-        """Return the local files that a use of a function names in its parameters."""
-        return [str(use.params[p]) for p in self._files[use.name] if use.params.get(p)]
+        """Return the local files that a use of a function names in its parameters, each alone or in a list."""
+        named = [use.params[p] for p in self._files[use.name] if use.params.get(p)]
+        return [str(file) for files in named for file in (files if isinstance(files, list | tuple) else (files,))]
 
     def suits(self, name: str, format_: str) -> bool:
         """Say whether the function called `name` is for documents of a format."""
         importlib.import_module(self._home)
         return not self._formats[name] or format_ in self._formats[name]
 
+    def readings(self, name: str) -> int:
+        """Return how many times the function called `name` reads all there is, or 0 if it is given one thing at a time."""
+        importlib.import_module(self._home)
+        return self._readings[name]
+
     def depends(self, name: str, given: Any) -> dict[str, str]:
         """Return what else the result of the function called `name` depends on besides its arguments, by name."""
         importlib.import_module(self._home)
         told = self._depends[name]
         return dict(told(given)) if told else {}
+
+    def wrong(self, name: str, params: Mapping[str, Any]) -> list[Wrong]:
+        """Return what is wrong with the parameters of the function called `name` taken together."""
+        importlib.import_module(self._home)
+        check = self._check[name]
+        declared = {p.name: p.default for p in self.parameters(name) if not p.required}
+        return list(check({**declared, **params})) if check else []
 
     def summary(self, name: str) -> str:
         """Return the first line of the function's docstring."""

@@ -196,11 +196,14 @@ def _use(registry: Registry[Any], value: Any, at: str, problems: list[Problem]) 
             hint = nearest(str(key), parameters)
             problems.append(Problem(_join(at, key), f"{noun} {name!r} has no parameter {key!r}; {hint}"))
     params: dict[str, Any] = {}
+    before = len(problems)
     for parameter in parameters.values():
         if parameter.name in value:
             params[parameter.name] = _convert(parameter.type, value[parameter.name], _join(at, parameter.name), problems)
         elif parameter.required:
             problems.append(Problem(_join(at, parameter.name), f"missing: {noun} {name!r} needs it"))
+    if len(problems) == before:
+        problems += [Problem(_join(at, key), message) for key, message in registry.wrong(name, params)]
     return registry.use(name, **params)
 
 

@@ -37,6 +37,8 @@ class Task:
     facts_before: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     forced: bool = False
+    locked: Mapping[str, str] | None = None
+    """The revisions that the lock file names, if the build is held to it."""
 
     def input(self, name: str) -> Path:
         """Return an input file, named as the stage declared it."""
@@ -60,7 +62,7 @@ class Stage:
     """The requests that a run would make, for a plan to count."""
     reproducible: bool
     """Whether another run gives the same outputs; training gives another model."""
-    quick: bool
+    quick: Callable[[Recipe], bool]
     """Whether it takes no time and asks nobody, so that a plan may try what it would give."""
     sees: tuple[str, ...] = ()
     """Parts of the recipe that it may look at and that have no part in its key; what of them counts is told by `besides`."""
@@ -113,7 +115,7 @@ def stage(
     besides: Callable[[Recipe], Mapping[str, str]] = _nothing,
     requests: Callable[[Task], Sequence[Request]] | None = None,
     reproducible: bool = True,
-    quick: bool = False,
+    quick: bool | Callable[[Recipe], bool] = False,
     sees: tuple[str, ...] = (),
 ) -> Callable[[Callable[[Task], None]], Callable[[Task], None]]:
     """Register the decorated function as the stage of its name.
@@ -122,8 +124,20 @@ def stage(
     """
 
     def register(function: Callable[[Task], None]) -> Callable[[Task], None]:
+        is_quick = quick if callable(quick) else lambda _: bool(quick)
         STAGES[function.__name__] = Stage(
-            function.__name__, function, reads, inputs, outputs, version, packages, besides, requests, reproducible, quick, sees
+            function.__name__,
+            function,
+            reads,
+            inputs,
+            outputs,
+            version,
+            packages,
+            besides,
+            requests,
+            reproducible,
+            is_quick,
+            sees,
         )
         return function
 

@@ -81,8 +81,11 @@ def job_of(composed: Composed) -> Job | None:
 
 
 def _as_typed(override: str) -> str:
-    """Return an override as its user wrote it, without what was put before it and without Hydra's escapes."""
-    return re.sub(r"\\(.)", r"\1", override.lstrip("+"))
+    """Return an override as its user wrote it, without what was put before it and without Hydra's quotes and escapes."""
+    key, equals, value = override.lstrip("+").partition("=")
+    if match := re.fullmatch(r"'([^']*[^\x00-\x7f][^']*)'", value):
+        return f"{key}={match[1]}"
+    return key + equals + re.sub(r"\\(.)", r"\1", value)
 
 
 def named(overrides: Sequence[str]) -> str:

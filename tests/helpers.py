@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import yaml
 
+from ftbuild.cleaned import Cleaned
 from ftbuild.console import Console
 from ftbuild.recipe import Recipe
 from ftbuild.records import read_jsonl, write_jsonl
@@ -37,7 +38,8 @@ def rules(name: str) -> dict[str, Use[str]]:
 def cleaned(text: str, name: str = "wikitext") -> str:
     """Return a text after all rules of a shipped `clean` option."""
     for rule in rules(name).values():
-        text = rule(text)
+        made = rule(text)
+        text = made.text if isinstance(made, Cleaned) else made
     return text
 
 

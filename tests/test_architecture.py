@@ -157,6 +157,9 @@ def test_the_embedded_provider_is_reached_through_providers_alone() -> None:
         ("providers.embedded", "local.launch"),
         ("providers.embedded", "local.identity"),
         ("providers.embedded", "local.housekeeping"),
+        ("providers.embedded", "local.hyperparameters"),
+        ("providers.embedded", "local.protocol"),
+        ("providers.embedded", "local.tokenizing"),
     }
 
 

@@ -20,6 +20,8 @@ import yaml
 
 from ftbuild import __version__
 from ftbuild.cli import main
+from ftbuild.config import quoted
+from ftbuild.paths import SHIPPED_CONF
 from tests.helpers import REPOSITORY
 
 STAGES = ["fetch", "clean", "structure", "generate", "curate", "format", "baseline", "train", "evaluate", "report"]
@@ -707,3 +709,28 @@ def test_one_key_of_a_provider_that_is_only_a_reference_is_refused(ftbuild: Ftbu
     assert ran.code == 2
     assert ran.errors == ["trainer.provider.base_url (command line): the trainer's provider is the recipe's own"]
     assert "+provider@trainer.provider=NAME" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("typed", "given"),
+    [
+        ("vars.subject=井盐", "vars.subject='井盐'"),
+        ("vars.subject=自贡 井盐", "vars.subject='自贡 井盐'"),
+        ("vars.subject=甲,乙", "vars.subject='甲','乙'"),
+        ("structure.select=[历史/*,'工 艺']", "structure.select=['历史/*','工 艺']"),
+        ('vars.subject="井\'盐"', 'vars.subject="井\'盐"'),
+        ("vars.subject=salt", "vars.subject=salt"),
+    ],
+)
+def test_words_beyond_ascii_need_no_quotes(typed: str, given: str) -> None:
+    assert quoted(typed) == given
+
+
+def test_a_recipe_may_have_a_name_and_values_in_chinese(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = (SHIPPED_CONF / "recipe/jingyan.yaml").read_text(encoding="utf-8")
+    (home / "conf/recipe").mkdir(parents=True)
+    (home / "conf/recipe/井盐.yaml").write_text(recipe, encoding="utf-8")
+    assert main(["-m", "+recipe=井盐", "vars.subject=甲,乙", "until=format", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert "vars.subject=甲" in json.dumps(told, ensure_ascii=False)
+    assert "关于乙（" in (next(home.glob("builds/sweep-*/1/dataset.jsonl"))).read_text(encoding="utf-8")

@@ -86,6 +86,8 @@ def test_records_where_the_text_comes_from(web: Web) -> None:
         "licence": "Creative Commons BY-SA 4.0",
         "licence_url": "https://creativecommons.org/licenses/by-sa/4.0/",
         "attribution": "Otter, Ottopedia, revision 4711, https://wiki.example/wiki/Otter",
+        "language": "en",
+        "site": "Ottopedia",
     }
 
 
@@ -167,7 +169,9 @@ def test_an_invalid_title(web: Web) -> None:
 
 def test_a_title_of_another_wiki(web: Web) -> None:
     web.will({"batchcomplete": True, "query": {"interwiki": [{"title": "fr:Loutre", "iw": "fr"}]}})
-    assert refused(web, title="fr:Loutre").message == f"{web.url}: the wiki has nothing under 'fr:Loutre'"
+    caught = refused(web, title="fr:Loutre")
+    assert caught.message == f"{web.url}: 'fr:Loutre' is a page of another wiki (fr)"
+    assert "a source of its own" in caught.hint
 
 
 def test_an_api_error(web: Web) -> None:
@@ -239,10 +243,21 @@ def test_says_who_asks_and_whom_to_write_to(web: Web) -> None:
     assert second == f"{first} otters@wiki.example"
 
 
-@pytest.mark.parametrize("given", [{"title": ""}, {"title": "Otter", "revision": 1}])
-def test_wants_a_title_or_a_revision(web: Web, given: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="either a title or a revision"):
-        fetch(web, **given)
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "needs one of title, titles, category, search, links, revision, or the url of a page"),
+        ({"title": "Otter", "category": "Animals"}, "title and category are two ways"),
+        ({"titles": ("Otter",), "revision": 1}, "titles and revision are two ways"),
+        ({"title": "Otter", "url": "https://wiki.example/wiki/Otter"}, "keep one"),
+        ({"title": "Otter", "depth": 1}, "only a category or links have a depth"),
+        ({"title": "Otter", "user": "Me@bot"}, "password_env"),
+        ({"titles": ("Otter", " ")}, "one of the titles is empty"),
+    ],
+)
+def test_says_which_parameters_do_not_go_together(web: Web, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        list(mediawiki(api=web.url, **given))
     assert web.asked == []
 
 

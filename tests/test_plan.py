@@ -101,7 +101,7 @@ def test_a_stage_declares_parts_that_a_recipe_has_and_says_what_it_does(name: st
         ("curate.filters", {}, {"curate", "report"}),
         ("format.stop", " END", {"format", "baseline", "evaluate", "report"}),
         ("vars.subject", "another opera", {"generate", "format", "baseline", "evaluate", "report"}),
-        ("trainer.base_model", "other", {"baseline", "train", "evaluate", "report"}),
+        ("trainer.base_model", "other", {"format", "baseline", "train", "evaluate", "report"}),
         ("evaluate.max_tokens", 8, {"curate", "baseline", "evaluate", "report"}),
     ],
 )
@@ -246,7 +246,7 @@ def peek(task: Task) -> None:
 
 
 def made(run: Any, *, reads: tuple[str, ...], outputs: tuple[str, ...] = ("out",)) -> Stage:
-    return Stage("peek", run, reads, (), outputs, 1, (), lambda _: {}, None, reproducible=True, quick=False)
+    return Stage("peek", run, reads, (), outputs, 1, (), lambda _: {}, None, reproducible=True, quick=lambda _: False)
 
 
 def run(stage: Stage, recipe: Recipe, store: Store) -> None:

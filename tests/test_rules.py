@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ftbuild.cleaned import Cleaned
 from ftbuild.errors import ConfigError
 from ftbuild.registries import RULES
 from tests.helpers import REPOSITORY, cleaned, option
@@ -17,7 +18,9 @@ MARKS = ("[[", "]]", "{{", "}}", "''", "{|", "|}", "<", ">", "|", "==", "&nbsp;"
 
 
 def apply(rule: str, text: str, **params: Any) -> str:
-    return RULES.use(rule, **params)(text)
+    made = RULES.use(rule, **params)([text] if RULES.readings(rule) else text)
+    made = next(iter(made)) if RULES.readings(rule) else made
+    return made.text if isinstance(made, Cleaned) else str(made)
 
 
 def without_headings(text: str) -> str:
@@ -250,7 +253,7 @@ def test_whitespace_is_one_space_and_one_empty_line(given: str, expected: str) -
 
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_every_rule_says_what_it_does_and_leaves_an_empty_text_empty(rule: str) -> None:
-    required: dict[str, Any] = {"pattern": "x", "headings": ["x"], "tags": ["x"], "prefixes": ["x"]}
+    required: dict[str, Any] = {"pattern": "x", "headings": ["x"], "tags": ["x"], "prefixes": ["x"], "keep": ["en"]}
     params = {p.name: required[p.name] for p in RULES.parameters(rule) if p.required}
     assert RULES.summary(rule).endswith((".", "`."))
     assert apply(rule, "", **params) == ""

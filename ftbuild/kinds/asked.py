@@ -50,7 +50,7 @@ def questions(
         docs = [doc for _, doc in told]
         for (section, _), found in zip(told, gaps(docs, People.of(docs, language)), strict=True):
             for gap in found:
-                origin = Origin(document, section.path, passage=gap.sentence)
+                origin = Origin.of(section, passage=gap.sentence)
                 said = gap.answer if answer == "part" else gap.whole
                 asked += [(turn, Pair("", question, said, origin)) for turn, question in enumerate(_wordings(gap))]
     last = _last_turn([turn for turn, _ in asked], rows)

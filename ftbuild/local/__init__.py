@@ -22,8 +22,9 @@
 
     models         from a model's name to its weights; `devices` where they compute
     identity       what a model depends on, for the keys of stages
+    tokenizing     tokenizers alone, to count with; `heading` what a GGUF file says of its model
     housekeeping   what was kept on disk, and removing it
 
-Nothing here is imported by the rest of ftbuild except `launch`, `identity` and `housekeeping`; torch and FastAPI are the
-`local` extra.
+Nothing here is imported by the rest of ftbuild except `launch`, `identity`, `tokenizing` and `housekeeping`; torch and FastAPI
+are the `local` extra.
 """

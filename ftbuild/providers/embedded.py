@@ -7,17 +7,52 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from ftbuild.local.identity import depends
+from ftbuild.errors import ConfigError
+from ftbuild.local.identity import depends, origin
 from ftbuild.providers.connecting import Connection, openai
 from ftbuild.registries import PROVIDERS
 
 if TYPE_CHECKING:
     from ftbuild.console import Console
+    from ftbuild.local.tokenizing import Light
     from ftbuild.recipe import Provider
+
+
+def tokenizer(provider: Provider, model: str, state: Path | None = None) -> Light | None:
+    """Return the tokenizer of a model that the embedded provider runs, without loading the model; None if it is not at hand.
+
+    `state` is the folder of the embedded provider's state.
+    """
+    if provider.kind != "local":
+        return None
+    from ftbuild.local.tokenizing import light
+
+    return light(model, state)
+
+
+def weights_of(provider: Provider, model: str) -> str:
+    """Return where anybody finds the weights of a model: a folder, or an id of the Hugging Face hub; nothing if nobody does."""
+    if provider.kind == "local":
+        return origin(model)
+    return model if model.count("/") == 1 and not model.startswith(("/", "ft:")) else ""
+
+
+def chosen_hyperparameters(given: Mapping[str, Any], *, rows: int) -> dict[str, Any]:
+    """Return hyperparameters as the embedded trainer would take them: real numbers for what is left to it.
+
+    `given` are by the names of the protocol, the result by those of training.  ConfigError for a wrong value.
+    """
+    from ftbuild.local.hyperparameters import checked, resolved
+    from ftbuild.local.protocol import ProtocolError
+
+    try:
+        return resolved(checked(given, "train"), "supervised", max(1, rows))
+    except ProtocolError as error:
+        raise ConfigError(str(error)) from error
 
 
 def tuned_models(state: Path) -> list[tuple[str, Path]]:

@@ -1,32 +1,41 @@
-"""Cleaning rules for any kind of text."""
+"""Cleaning rules for any kind of text: expressions, entities, Unicode, white space, single lines."""
 
 from __future__ import annotations
 
 import html
 import re
 import unicodedata
+from typing import Literal
 
 from ftbuild.errors import ConfigError
+from ftbuild.patterns import Pattern
 from ftbuild.registries import RULES
-
-_FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "x": re.VERBOSE}
 
 
 @RULES("regex")
 def regex(text: str, *, pattern: str, replace: str = "", flags: str = "m") -> str:
     """Replace every match of a regular expression.  `flags` are letters of `imsx`."""
     try:
-        return re.sub(pattern, replace, text, flags=sum(_FLAGS[f] for f in set(flags)))
-    except (re.error, KeyError) as error:
-        raise ConfigError(f"the regex rule {pattern!r} does not work: {error}") from error
+        return Pattern(pattern, flags).sub(replace, text)
+    except ConfigError as error:
+        raise ConfigError(f"the regex rule {pattern!r} does not work: {error.message.rpartition(': ')[2]}") from error
 
 
-@RULES("cut_after_heading")
-def cut_after_heading(text: str, *, headings: tuple[str, ...]) -> str:
-    """Drop the first of these headings and everything after it.  Upper and lower case are the same."""
-    names = "|".join(re.escape(h) for h in headings)
-    match = re.search(rf"(?im)^==[ \t]*(?:{names})[ \t]*==[ \t]*$", text)
-    return text[: match.start()] if match else text
+@RULES("drop_lines")
+def drop_lines(text: str, *, starting: tuple[str, ...] = (), matching: tuple[str, ...] = (), flags: str = "i") -> str:
+    """Drop the lines that start with one of these texts, or that match one of these expressions from end to end.
+
+    White space around a line does not count.  Upper and lower case are the same, unless `flags` says otherwise.
+    """
+    patterns = [Pattern(pattern, flags) for pattern in matching]
+    begins = tuple(s.casefold() if "i" in flags else s for s in starting)
+
+    def unwanted(line: str) -> bool:
+        said = line.strip()
+        compared = said.casefold() if "i" in flags else said
+        return bool(begins and compared.startswith(begins)) or any(p.fullmatch(said) for p in patterns)
+
+    return "".join(line for line in text.splitlines(keepends=True) if not line.strip() or not unwanted(line))
 
 
 @RULES("unescape")
@@ -36,9 +45,9 @@ def unescape(text: str) -> str:
 
 
 @RULES("normalise")
-def normalise(text: str, *, form: str = "NFC") -> str:
+def normalise(text: str, *, form: Literal["NFC", "NFKC", "NFD", "NFKD"] = "NFC") -> str:
     """Bring Unicode into one normal form, and drop soft hyphens and zero-width characters."""
-    return unicodedata.normalize(form, re.sub("[\u00ad\u200b\ufeff]", "", text))  # type: ignore[arg-type]
+    return unicodedata.normalize(form, re.sub("[\u00ad\u200b\ufeff]", "", text))
 
 
 @RULES("whitespace")
@@ -46,7 +55,7 @@ def whitespace(text: str) -> str:
     """One space between words, none before a comma or a full stop, no brackets that were emptied, at most one empty line."""
     text = re.sub(r"\([\s,;]*\)", "", text)
     text = re.sub(r"\([\s,;]+", "(", text)
-    text = re.sub(r"[ \t,;]*[ \t]\)", ")", text)
+    text = re.sub(r"(?<![ \t,;])[ \t,;]*[ \t]\)", ")", text)
     text = re.sub(r"[ \t]+", " ", text)
     text = re.sub(r" ?\n ?", "\n", text)
     text = re.sub(r" +([,.;:!?])(?=\s|$)", r"\1", text)

@@ -3,6 +3,6 @@
 A source is a function `(*, …) -> iterable of Document or Pair`; its keyword parameters are what the recipe sets.
 """
 
-from ftbuild.sources import file, function, mediawiki, pairs
+from ftbuild.sources import file, files, function, mediawiki, pairs, web, wikidump
 
-__all__ = ["file", "function", "mediawiki", "pairs"]
+__all__ = ["file", "files", "function", "mediawiki", "pairs", "web", "wikidump"]

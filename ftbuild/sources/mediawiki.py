@@ -1,132 +1,189 @@
-"""A page of any wiki that runs MediaWiki, through its Action API.
+"""Pages of any wiki that runs MediaWiki, through its Action API: one, a list, a category, a search, or what a page links to.
 
-Source: https://www.mediawiki.org/wiki/API:Revisions, and API:Etiquette for `maxlag`, the User-Agent and one request at a time.
+Which pages, and which revisions of them, is found out first; then the texts that are not kept yet are fetched, fifty at once,
+and kept at once, so that a build that is stopped goes on where it was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 from ftbuild.errors import ConfigError, SourceError
+from ftbuild.fetching import surroundings
 from ftbuild.http import Client
 from ftbuild.records import Document
 from ftbuild.registries import SOURCES
+from ftbuild.schema import AtLeast
+from ftbuild.wikis import choosing
+from ftbuild.wikis.api import BATCH, Site, Wiki, discover, is_api, title_in
+from ftbuild.wikis.choosing import Chosen
+from ftbuild.wikis.names import address
+from ftbuild.wikis.pages import Page, Pages, batches, known_api
 
-_QUERY = {
-    "action": "query",
-    "format": "json",
-    "formatversion": "2",
-    "prop": "revisions|info",
-    "rvprop": "ids|timestamp|content",
-    "rvslots": "main",
-    "inprop": "url",
-    "meta": "siteinfo",
-    "siprop": "general|rightsinfo",
-    "redirects": "1",
-    "maxlag": "5",
-}
-_LATER = frozenset({"maxlag", "ratelimited", "readonly", "internal_api_error_DBQueryError"})
+_USUAL = "https://en.wikipedia.org/w/api.php"
+_WAYS = ("title", "titles", "category", "search", "links", "revision")
+_FORMATS = {"wikitext": "wikitext", "text": "text", "markdown": "markdown"}
 
 
-@SOURCES("mediawiki")
+def _wrong(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with parameters that do not go together."""
+    ways = [way for way in _WAYS if given[way]]
+    chosen = [way for way in ways if way != "revision" or "title" not in ways]  # a revision of a title is one way
+    if not chosen and not given["url"]:
+        yield "title", f"a mediawiki source needs one of {', '.join(_WAYS)}, or the url of a page"
+    if len(chosen) > 1:
+        yield chosen[1], f"{chosen[0]} and {chosen[1]} are two ways to say which pages; keep one, or make two sources of them"
+    if given["url"] and given["api"]:
+        yield "api", "the wiki is found by its url or by its api; keep one"
+    if given["titles"] and not all(str(t).strip() for t in given["titles"]):
+        yield "titles", "one of the titles is empty"
+    if given["depth"] and not (given["category"] or given["links"]):
+        yield "depth", "only a category or links have a depth"
+    if bool(given["user"]) != bool(given["password_env"]):
+        lacking = "password_env" if given["user"] else "user"
+        yield lacking, "logging in takes a user and password_env, the name of the variable that holds the bot password"
+
+
+@SOURCES("mediawiki", aside=("password_env", "contact", "attempts"), check=_wrong)
 def mediawiki(
     *,
-    api: str = "https://en.wikipedia.org/w/api.php",
+    api: str = "",
+    url: str = "",
     title: str = "",
-    revision: int | None = None,
+    titles: tuple[str, ...] = (),
+    category: str = "",
+    search: str = "",
+    links: str = "",
+    depth: Annotated[int, AtLeast(0)] | None = None,
+    namespaces: tuple[int, ...] = (0,),
+    max_pages: Annotated[int, AtLeast(1)] = 500,
+    revision: Annotated[int, AtLeast(1)] | None = None,
+    revisions: Mapping[str, Annotated[int, AtLeast(1)]] | None = None,
+    missing: Literal["error", "skip"] = "error",
+    user: str = "",
+    password_env: str = "",
     contact: str = "",
-    attempts: int = 5,
+    attempts: Annotated[int, AtLeast(1)] = 5,
 ) -> Iterator[Document]:
-    """Fetch one page by its title, or one revision of it by its number.
+    """Fetch pages of a wiki: by `title`, `titles`, `category`, `search`, `links` from a page, or by the number of a `revision`.
 
-    `contact` (an address) is added to the User-Agent, as the large wikis ask of those who fetch more than a few pages.
-    SourceError tells a missing page, a missing revision, an API error and an unreachable wiki apart.
+    The wiki is given by its `api`, or by the `url` of any of its pages, which is the page to fetch if nothing else is said.
+    `depth` is how far subcategories (0 unless told) or links (1) are followed, `revisions` pins pages by their titles.  `user`
+    and `password_env` log in with a bot password; `contact` (an address) is added to the User-Agent, as large wikis ask.
+    SourceError tells missing pages and revisions, an API error and an unreachable wiki apart.
     """
-    if bool(title) == (revision is not None):
-        raise ConfigError("a mediawiki source needs either a title or a revision")
+    given = dict(locals())
+    for _, message in _wrong(given):
+        raise ConfigError(message)
     client = Client(attempts=attempts)
     if contact:
         client.user_agent += f" {contact}"
-    which = {"titles": title} if revision is None else {"revids": str(revision)}
-    yield _document(api, title or f"revision {revision}", query(client, api, {**_QUERY, **which}))
+    with client:
+        folder = surroundings().folder
+        place = api or url or _USUAL
+        api = place if is_api(place) else known_api(folder, place, lambda: discover(client, place))
+        pages = Pages(wiki := Wiki(api, client, user, password_env), folder)
+        yield from _documents(api, pages, _chosen(wiki, pages, given), named=not (category or search or links))
 
 
-def query(client: Client, api: str, params: Mapping[str, str]) -> dict[str, Any]:
-    """Ask the API, following `continue` to the end, and return the merged `query` part.  SourceError for an API error."""
-    merged: dict[str, Any] = {}
-    more: Mapping[str, Any] = {}
-    while True:
-        reply = client.get_json(api, {**params, **{k: str(v) for k, v in more.items()}}, busy=_busy)
-        if not _is_answer(reply):
-            raise SourceError(f"{api}: this is not a MediaWiki API", hint="it must be MediaWiki 1.32 or newer")
-        if error := reply.get("error"):
-            raise SourceError(f"{api}: {error.get('code')}: {error.get('info')}")
-        _merge(merged, reply.get("query", {}))
-        if "continue" not in reply:
-            return merged
-        if more == reply["continue"]:
-            raise SourceError(f"{api}: the wiki gives the same part of its answer again and again")
-        more = reply["continue"]
+def _chosen(wiki: Wiki, pages: Pages, given: Mapping[str, Any]) -> list[Chosen]:
+    """Return the pages that the recipe means, at the revisions that it or the lock file names, or at the latest."""
+    locked, pinned = surroundings().locked, given["revisions"] or {}
+    titles = [given["title"]] if given["title"] else list(given["titles"])
+    if not any(given[way] for way in _WAYS):
+        titles = [_titled(given["url"], pages.site())]
+    if locked:
+        held = choosing.as_locked([pages.site().names.title(t) for t in titles], locked)
+        return held or choosing.held_to(_looked_up(wiki, pages, titles, given), locked)
+    if given["revision"]:
+        return [Chosen(given["title"], given["revision"])]
+    if titles and not set(titles) - set(pinned):
+        return [Chosen(title, pinned[title]) for title in titles]
+    return choosing.with_revisions(_looked_up(wiki, pages, titles, given), pinned)
 
 
-def _is_answer(reply: Any) -> bool:
-    """Say whether a reply has the shape of the Action API's, in `formatversion` 2."""
-    if not isinstance(reply, dict):
-        return False
-    parts = [reply.get(name, {}) for name in ("error", "query", "continue")]
-    return all(isinstance(p, dict) for p in parts) and isinstance(parts[1].get("pages", []), list)
+def _looked_up(wiki: Wiki, pages: Pages, titles: Sequence[str], given: Mapping[str, Any]) -> list[Chosen]:
+    """Ask the wiki which pages are meant, and for their latest revisions."""
+    depth, where = given["depth"], {"namespaces": given["namespaces"], "most": given["max_pages"]}
+    if titles:
+        return choosing.by_titles(wiki, pages, titles, missing_is_an_error=given["missing"] == "error")
+    if given["category"]:
+        return choosing.by_category(wiki, pages, given["category"], depth=depth or 0, **where)
+    if given["search"]:
+        return choosing.by_search(wiki, pages, given["search"], **where)
+    return choosing.by_links(wiki, pages, given["links"], depth=1 if depth is None else depth, **where)
 
 
-def _busy(reply: Any) -> str:
-    error = reply.get("error", {}) if _is_answer(reply) else {}
-    code = error.get("code", "")
-    return f"{code}: {error.get('info', '')}" if code in _LATER else ""
+def _titled(url: str, site: Site) -> str:
+    if not (title := title_in(url, site)):
+        raise ConfigError(
+            f"{url}: this address names no page of {site.name or 'the wiki'}", hint="say which by title:, category:, …"
+        )
+    return title
 
 
-def _merge(into: dict[str, Any], part: Mapping[str, Any]) -> None:
-    """Add one batch of a continued query: pages by their id, lists end to end."""
-    for key, value in part.items():
-        if key == "pages":
-            known = {p.get("pageid", p.get("title")): p for p in into.setdefault("pages", [])}
-            for page in value:
-                if (old := known.get(page.get("pageid", page.get("title")))) is None:
-                    into["pages"].append(dict(page))
-                else:
-                    old.update({k: old[k] + v if isinstance(old.get(k), list) else v for k, v in page.items()})
-        elif isinstance(value, list):
-            into[key] = [*into.get(key, []), *value]
-        else:
-            into[key] = value
+def _documents(api: str, pages: Pages, chosen: Sequence[Chosen], *, named: bool) -> Iterator[Document]:
+    """Yield pages as documents, fetching as many at once as a wiki allows.  `named` ones have to be there."""
+    now = surroundings()
+    for number, some in enumerate(batches(chosen)):
+        found = pages.at([one.revision for one in some if one.page is None and one.revision])
+        for done, one in enumerate(some, start=1 + number * BATCH):
+            now.bar(done, len(chosen), page=one.title)
+            page = one.page or found.get(one.revision)
+            if why := _unfit(page, one, named=named):
+                if named or (page is None and now.locked):
+                    what = f"there is no revision {one.revision}" if page is None else f"{page.title!r} {why}"
+                    raise SourceError(f"{api}: {what}", hint=_HINTS.get(why, ""))
+                now.skipped[why] += 1
+                now.note(f"{one.title}: left out, it {why}")
+                continue
+            assert page is not None
+            yield _document(api, pages.site(), page, one)
 
 
-def _document(api: str, wanted: str, result: Mapping[str, Any]) -> Document:
-    if result.get("badrevids"):
-        raise SourceError(f"{api}: there is no {wanted}", hint="it may have been deleted, or belong to another wiki")
-    pages = result.get("pages") or []
-    if not pages:
-        raise SourceError(f"{api}: the wiki has nothing under {wanted!r}")
-    page = pages[0]
-    if page.get("invalid"):
-        raise SourceError(f"{api}: {wanted!r} is no title: {page.get('invalidreason', 'invalid')}")
-    if page.get("missing"):
-        raise SourceError(f"{api}: there is no page {wanted!r}", hint="titles are exact, but for the first letter's case")
-    revision = (page.get("revisions") or [{}])[0]
-    slot = revision.get("slots", {}).get("main", {})
-    if "content" not in slot:
-        raise SourceError(f"{api}: {wanted!r} has no readable text", hint="the revision may be hidden")
-    general, rights = result.get("general", {}), result.get("rightsinfo", {})
-    title, site = page["title"], general.get("sitename", "")
-    number = revision.get("revid")
-    url = page.get("canonicalurl") or page.get("fullurl") or ""
+_GONE, _HIDDEN, _EMPTY = "is not there any more", "has no readable text", "is empty"
+_HINTS = {
+    _GONE: "it may have been deleted, or belong to another wiki",
+    _HIDDEN: "the revision may be hidden",
+    _EMPTY: "is this the right page?",
+}
+
+
+def _unfit(page: Page | None, chosen: Chosen, *, named: bool) -> str:
+    """Say why a page is of no use, if it is of none.  A page that is not for reading is, if somebody names it."""
+    if page is None:
+        return _GONE if chosen.revision else _HIDDEN
+    if page.text is None:
+        return _HIDDEN
+    if not page.text.strip():
+        return _EMPTY
+    if page.model not in _FORMATS and not named:
+        return f"is no text but {page.model}"
+    return ""
+
+
+def _document(api: str, site: Site, page: Page, chosen: Chosen) -> Document:
+    assert page.text is not None
+    now, title = surroundings(), page.title
+    url = page.url or (address(site.path, title) if site.path else "")
+    if chosen.title and chosen.title != title:
+        if now.locked:  # it was moved since; what is built has to be what was built
+            title, url = chosen.title, address(site.path, chosen.title)
+        elif site.names.title(chosen.title) != title:
+            now.warn(f"revision {chosen.revision} is one of {title!r}, which the recipe calls {chosen.title!r}")
+    number = page.revision or None
+    told = ", ".join([title, site.name or api, *([f"revision {number}"] if number else []), *([url] if url else [])])
     meta = {
         "url": url,
         "revision": number,
-        "timestamp": revision.get("timestamp"),
-        "licence": rights.get("text") or rights.get("url"),
-        "licence_url": rights.get("url"),
-        "attribution": f"{title}, {site or api}, revision {number}" + (f", {url}" if url else ""),
-        "redirected_from": next((r["from"] for r in result.get("redirects", [])), None),
+        "timestamp": page.timestamp,
+        "licence": site.licence,
+        "licence_url": site.licence_url,
+        "attribution": told,
+        "redirected_from": chosen.asked,
+        "language": page.language or site.language,
+        "site": site.name,
+        "categories": site.names.categories(page.text) if page.model == "wikitext" else [],
     }
-    format_ = "wikitext" if slot.get("contentmodel", "wikitext") == "wikitext" else "text"
-    return Document(title, title, slot["content"], format_, {k: v for k, v in meta.items() if v})
+    return Document(title, title, page.text, _FORMATS.get(page.model, "text"), {k: v for k, v in meta.items() if v})

@@ -54,6 +54,11 @@ def pairs(
         raise SourceError(f"{path}: the file holds no pairs")
 
 
+def columns(file: Path) -> list[str]:
+    """Return the names of a table's columns, by its first row."""
+    return [str(name) for name in next((row for _, row in _rows(file)), {})]
+
+
 def _text(value: Any) -> str:
     return "" if value is None or value != value else str(value).strip()  # noqa: PLR0124 - a missing cell is not a number
 

@@ -9,7 +9,7 @@ Which templates are used depends on the teacher's size: those made for a capable
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +91,7 @@ def generate(task: Task) -> None:
 
 def _of_kind(pair: Pair, name: str) -> Pair:
     origin = pair.origin
-    named = Origin(origin.document, origin.path, name, "", "", origin.line, origin.passage)
+    named = replace(origin, template=name)
     return Pair(
         digest([name, origin.document, origin.path, pair.prompt, pair.completion])[:16],
         pair.prompt,
@@ -163,7 +163,8 @@ def _read(one: Asked, reply: Reply, pairs: list[Pair], rejected: list[Rejected])
     def origin(line: int) -> Origin:
         digest_ = template_digest(one.template.file)
         passage = one.unit.text if one.template.unit != "section" else ""
-        return Origin(section.document, section.path, one.name, digest_[:16], one.request.id[:16], line, passage)
+        told = {"template": one.name, "template_digest": digest_[:16], "request": one.request.id[:16], "line": line}
+        return replace(Origin.of(section, passage=passage), **told)
 
     for found in parsed.found:
         completion = found.completion or one.unit.text
