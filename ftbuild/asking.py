@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ftbuild.providers import answering
 from ftbuild.records import Answer, Pair, read_pairs
 from ftbuild.rows import Formatter
-from ftbuild.teacher import Request
+from ftbuild.teacher import Once, Reply, Request
 
 if TYPE_CHECKING:
     from ftbuild.recipe import Probe, Recipe
@@ -74,8 +74,9 @@ def ask(task: Task, model: str) -> list[Answer]:
     """Ask a model all questions of the recipe and grade the answers."""
     requests = asked(task, model)
     with task.console.step(f"asking {len(requests)} questions") as bar:
-        teacher = task.services.teacher(task.recipe.trainer.provider, attempts=1)
-        replies = teacher.ask(requests, usable=lambda _request, _text: True, told=bar)
+        teacher = task.services.teacher(task.recipe.trainer.provider)
+        replies = list[Reply]()
+        teacher.ask(map(Once, requests), lambda _, said: replies.append(said[-1]), told=bar, total=len(requests))
     answers = []
     for question, reply in zip(_questions(task), replies, strict=True):
         text = reply.text.strip()

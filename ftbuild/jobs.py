@@ -42,11 +42,11 @@ class Jobs:
         self._rows_are = recipe.format.kind
         self.estimate: float | None = None
 
-    def job(self, key: str, rows: Path, *, anew: bool = False, before: Callable[[], None] = lambda: None) -> Job:
+    def job(self, key: str, rows: Path, *, anew: bool = False, affordable: Callable[[], None] = lambda: None) -> Job:
         """Return the job that belongs to a key: the recorded one if it can still succeed, or else a new one.
 
-        `anew` creates another one in any case; `before` is called before anything is sent for it.  SourceError if the provider
-        cannot be reached, ConfigError or FtbuildError if it refuses.
+        `anew` creates another one in any case.  `affordable` is asked before anything is uploaded, and may raise BudgetError.
+        SourceError if the provider cannot be reached, ConfigError or FtbuildError if it refuses.
         """
         import openai
 
@@ -59,8 +59,8 @@ class Jobs:
                 return job
         except openai.APIError as error:
             raise self._in_our_words(error, "cannot be followed") from error
-        before()
         check(self._training, self._trainer.provider, self._trainer.base_model, self._rows_are, self._console)
+        affordable()
         try:
             return self._another(key, record, rows)
         except openai.APIError as error:

@@ -54,6 +54,7 @@ def manifest(
         "seeds": {"train": recipe.train.seed, **{f"prompts.{n}": t.seed for n, t in recipe.prompts.items()}},
         "spent": asdict(spent(recipe, {n: a.facts for n, a in done.items()})),
         "paid": asdict(spent(recipe, {n: done[n].facts for n in ran})),
+        "quoted": {n: a.facts["quoted"] for n, a in done.items() if n in ran and "quoted" in a.facts},
         "score": done["evaluate"].facts if "evaluate" in done else None,
         "stages": {**{n: {**a, "left_out": True} for n, a in before.items() if n not in done}, **stages},
     }

@@ -52,10 +52,16 @@ def make(build: Build, console: Console) -> Made:
         done = planned.done
     with ExitStack() as stack:
         if not planned.fresh or build.options.check:
+            from ftbuild.budget import Spending
             from ftbuild.execute import execute
+            from ftbuild.sweep import PURSE
 
             stack.enter_context(build.store.locks.share(IN_USE, patience=build.options.lock_timeout))
-            execution = execute(planned, build.recipe, build.store, console, options=build.options, last=last, pinned=pinned)
+            spending = Spending(build.recipe.budget, sweep=build.folder.parent / PURSE if build.job else None)
+            execution = execute(
+                planned, build.recipe, build.store, console,
+                options=build.options, last=last, pinned=pinned, spending=spending,
+            )  # fmt: skip
             done, ran = execution.done, execution.ran
         from ftbuild.lineage import manifest, remember
 

@@ -38,6 +38,50 @@ def in_order() -> Any:
 
 
 @dataclass(frozen=True)
+class Batches:
+    """What a provider's Batch API takes: requests and megabytes a batch, and how many seconds at most between two looks.
+
+    What is left over from a batch is asked for live where it is no more than `rest` requests.
+    """
+
+    requests: Count = 50_000
+    megabytes: Annotated[float, AtLeast(0)] = 200.0
+    poll_seconds: Annotated[float, AtLeast(0)] = 30.0
+    rest: Whole = 20
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What may be spent: US dollars, tokens (read, written and trained on), requests.  None is no limit."""
+
+    usd: Amount | None = None
+    tokens: Whole | None = None
+    requests: Whole | None = None
+
+
+@dataclass(frozen=True)
+class Budget(Allowance):
+    """What one command may spend on a build, and all jobs of a sweep together.  Part of no key."""
+
+    sweep: Allowance = field(default_factory=Allowance)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a provider allows in a minute, where it is known; `null` where it is not, and then it is found out."""
+
+    requests_per_minute: Count | None = None
+    tokens_per_minute: Count | None = None
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a provider can do besides answering: the kind of `response_format` it takes for structured output."""
+
+    structured: Literal["json_schema", "json_object", "none"] = "none"
+
+
+@dataclass(frozen=True)
 class Provider:
     """Somebody who speaks the OpenAI protocol: where, with whose key, and with what manners.
 
@@ -50,12 +94,15 @@ class Provider:
     kind: Annotated[str, PROVIDERS] = "openai"
     base_url: str | None = None
     api_key_env: str | None = aside(None)
-    concurrency: Annotated[int, AtLeast(1)] = aside(8)
+    concurrency: Annotated[int, AtLeast(1)] = aside(64)
+    limits: Limits = field(default_factory=Limits, metadata={"identity": False})
+    capabilities: Capabilities = field(default_factory=Capabilities, metadata={"identity": False})
     timeout: Annotated[float, AtLeast(0)] = aside(120.0)
     retries: Annotated[int, AtLeast(0)] = aside(4)
     models: Mapping[str, str] = field(default_factory=dict, metadata={"identity": False})
     teacher_size: str = aside("capable")
     prices: Prices = field(default_factory=Prices, metadata={"identity": False})
+    batch: Batches = field(default_factory=Batches, metadata={"identity": False})
     extras: bool = False
     trains: bool = aside(default=True)
     trains_until: str | None = aside(None)
@@ -77,12 +124,26 @@ class Provider:
 
 @dataclass(frozen=True)
 class Teacher:
-    """The model that writes the pairs.  `size` picks the prompt templates that were made for such a model."""
+    """The model that writes the pairs.  `size` picks the prompt templates that were made for such a model.
+
+    `mode` says how it is asked: at once, or through the provider's Batch API, at a discount and within a day.
+    A reply that is of no use is asked for again, `attempts` times in all; pairs that are missing are asked for `more` times.
+    The build ends with an error if more than the share `max_failed` of all units of text gave nothing; unless that is set, a
+    capable model may fail for one in four, and a small one for nine in ten.
+    """
 
     provider: Provider
     model: str
     size: Literal["capable", "small"] = "capable"
     attempts: Count = 3
+    mode: Literal["live", "batch"] = aside("live")
+    more: Whole = 2
+    max_failed: Amount | None = field(default=None, metadata={"identity": False})
+
+    @property
+    def may_fail(self) -> float:
+        """The share of units that may give nothing, from 0 to 1."""
+        return (0.25 if self.size == "capable" else 0.9) if self.max_failed is None else self.max_failed
 
 
 @dataclass(frozen=True)
@@ -267,6 +328,7 @@ class Recipe:
     kinds: Mapping[str, Annotated[Use[Any], KINDS]] = in_order()
     vars: Mapping[str, Any] = field(default_factory=dict)
     provider: Provider = field(default_factory=Provider)
+    budget: Budget = field(default_factory=Budget, metadata={"identity": False})
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with parts of the recipe that are right each by itself."""

@@ -6,19 +6,24 @@ import contextlib
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from ftbuild import __version__
+from ftbuild.budget import Spending
 from ftbuild.digest import digest
 from ftbuild.errors import SourceError
 from ftbuild.options import Options
+from ftbuild.pace import Pace
 from ftbuild.registries import PROVIDERS, TRAINERS
 from ftbuild.replies import Replies
 from ftbuild.store import Store
 from ftbuild.teacher import Teacher
+from ftbuild.wire import Address
 
 if TYPE_CHECKING:
     import httpx2
     import openai
 
     from ftbuild.console import Console
+    from ftbuild.exchange import Asks
     from ftbuild.providers import Connection
     from ftbuild.providers.training import Training
     from ftbuild.recipe import Provider, Trainer
@@ -27,12 +32,16 @@ if TYPE_CHECKING:
 class Services:
     """Opens connections on demand and closes them all at the end of the build, however it ends."""
 
-    def __init__(self, store: Store, console: Console, options: Options | None = None) -> None:
+    def __init__(
+        self, store: Store, console: Console, options: Options | None = None, spending: Spending | None = None
+    ) -> None:
         self.store = store
+        self.spending = spending or Spending()
         self.options = options or Options()
         self._console = console
         self._stack = contextlib.ExitStack()
         self._open: dict[str, Connection] = {}
+        self._paces: dict[str, Pace] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -40,10 +49,50 @@ class Services:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stack.close()
 
-    def teacher(self, provider: Provider, *, attempts: int) -> Teacher:
-        """Return somebody to ask many things at once; what was answered before, in any build, is not asked again."""
-        patience = self.options.lock_timeout
-        return Teacher(lambda: self.async_client(provider), provider, Replies(self.store), attempts=attempts, patience=patience)
+    def teacher(self, provider: Provider, *, mode: str = "live") -> Asks:
+        """Return somebody to ask many things; what was answered before, in any build, is not asked again.
+
+        `mode` is `live`, or `batch` for the provider's Batch API.  Who is asked is not found out before something has to be
+        sent.
+        """
+        live = self._live(provider)
+        if mode != "batch" and not any((self.store.root / "batches").glob("*.json")):
+            return live
+        from ftbuild.batches import Batches
+        from ftbuild.batching import BatchTeacher
+
+        meter = self.spending.meter(provider, batch=True)
+        open_ = lambda: Batches(self.client(provider), provider, self.store, self._console)  # noqa: E731
+        return BatchTeacher(open_, live, provider, meter, cancel=mode != "batch")
+
+    def _live(self, provider: Provider) -> Teacher:
+        name = digest([_name(provider), provider.concurrency, provider.limits])
+        if name not in self._paces:
+            limits = provider.limits
+            self._paces[name] = Pace(
+                provider.concurrency,
+                requests_per_minute=limits.requests_per_minute,
+                tokens_per_minute=limits.tokens_per_minute,
+            )
+        return Teacher(
+            lambda: self.address(provider),
+            provider,
+            Replies(self.store),
+            self._paces[name],
+            patience=self.options.lock_timeout,
+            meter=self.spending.meter(provider),
+            note=self._console.warn,
+        )
+
+    def address(self, provider: Provider) -> Address:
+        """Return where a provider is asked, with the headers of the `openai` client but for those that name it."""
+        import openai
+
+        with openai.OpenAI(**_options(provider, self._connection(provider))) as client:
+            headers = {k: v for k, v in {**client.default_headers, **client.auth_headers}.items() if isinstance(v, str)}
+            headers = {k: v for k, v in headers.items() if not k.lower().startswith("x-stainless")}
+            query = {k: str(v) for k, v in client.default_query.items()}
+            return Address(str(client.base_url), {**headers, "User-Agent": f"ftbuild/{__version__}"}, query, provider.timeout)
 
     def client(self, provider: Provider) -> openai.OpenAI:
         """Return a client for a provider.  It retries what is worth retrying by itself."""
@@ -52,14 +101,6 @@ class Services:
         options = _options(provider, self._connection(provider))
         http = openai.DefaultHttpxClient(event_hooks={"response": [_no_credit]})
         return self._stack.enter_context(openai.OpenAI(**options, http_client=http))
-
-    def async_client(self, provider: Provider) -> openai.AsyncOpenAI:
-        """Return an asynchronous client for a provider; the caller closes it."""
-        import openai
-
-        options = _options(provider, self._connection(provider))
-        http = openai.DefaultAsyncHttpxClient(event_hooks={"response": [_no_credit_async]})
-        return openai.AsyncOpenAI(**options, http_client=http)
 
     def training(self, trainer: Trainer) -> Training:
         """Return how to train at a provider."""
@@ -73,11 +114,15 @@ class Services:
                 f"offline=true: this build would have to ask {provider.base_url or provider.kind}",
                 hint="ftbuild plan … says what for; without offline=true it is asked",
             )
-        name = digest([provider.kind, provider.base_url, provider.api_key_env])
+        name = _name(provider)
         if name not in self._open:
             opening = PROVIDERS[provider.kind](provider, self.store.root / "local", self._console)
             self._open[name] = self._stack.enter_context(opening)
         return self._open[name]
+
+
+def _name(provider: Provider) -> str:
+    return digest([provider.kind, provider.base_url, provider.api_key_env])
 
 
 def _options(provider: Provider, connection: Connection) -> dict[str, Any]:
@@ -94,12 +139,6 @@ def _no_credit(response: httpx2.Response) -> None:
     """Keep the client from trying again where no credit is left; it takes such a 429 for one that passes."""
     if response.status_code == 429:  # noqa: PLR2004
         response.read()
-        _give_up(response)
-
-
-async def _no_credit_async(response: httpx2.Response) -> None:
-    if response.status_code == 429:  # noqa: PLR2004
-        await response.aread()
         _give_up(response)
 
 

@@ -66,6 +66,8 @@ class Stage:
     """Whether it takes no time and asks nobody, so that a plan may try what it would give."""
     sees: tuple[str, ...] = ()
     """Parts of the recipe that it may look at and that have no part in its key; what of them counts is told by `besides`."""
+    trains: bool = False
+    """Whether it has a model trained, which costs money as asking does."""
 
     @property
     def summary(self) -> str:
@@ -117,6 +119,7 @@ def stage(
     reproducible: bool = True,
     quick: bool | Callable[[Recipe], bool] = False,
     sees: tuple[str, ...] = (),
+    trains: bool = False,
 ) -> Callable[[Callable[[Task], None]], Callable[[Task], None]]:
     """Register the decorated function as the stage of its name.
 
@@ -126,19 +129,9 @@ def stage(
     def register(function: Callable[[Task], None]) -> Callable[[Task], None]:
         is_quick = quick if callable(quick) else lambda _: bool(quick)
         STAGES[function.__name__] = Stage(
-            function.__name__,
-            function,
-            reads,
-            inputs,
-            outputs,
-            version,
-            packages,
-            besides,
-            requests,
-            reproducible,
-            is_quick,
-            sees,
-        )
+            function.__name__, function, reads, inputs, outputs, version, packages, besides,
+            requests, reproducible, is_quick, sees, trains,
+        )  # fmt: skip
         return function
 
     return register

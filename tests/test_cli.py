@@ -214,7 +214,7 @@ def test_plan_shows_every_stage_and_touches_nothing(ftbuild: Ftbuild, home: Path
 def test_plan_as_json(ftbuild: Ftbuild, home: Path) -> None:
     before = everything(home)
     ran = ftbuild("plan", "+recipe=words", "--json")
-    steps = json.loads(ran.out)
+    steps = json.loads(ran.out)["stages"]
     assert [s["stage"] for s in steps] == STAGES
     assert steps[0]["verdict"] == "run"
     assert re.fullmatch("[0-9a-f]{64}", steps[0]["key"])
@@ -236,7 +236,7 @@ def test_a_plan_of_a_sweep_leaves_nothing_behind(ftbuild: Ftbuild, home: Path) -
 def test_a_plan_of_a_sweep_is_one_document_and_tells_what_failed(ftbuild: Ftbuild) -> None:
     ran = ftbuild("plan", "-m", "+recipe=words", "train.epochs=2,x,3", "--json")
     assert (ran.code, ran.errors) == (1, ["command line: train.epochs: expected a whole number, got 'x'"])
-    assert [[step["stage"] for step in steps] for steps in json.loads(ran.out)] == [STAGES, STAGES]
+    assert [[step["stage"] for step in plan["stages"]] for plan in json.loads(ran.out)] == [STAGES, STAGES]
 
 
 def test_a_verb_in_the_wrong_place_builds_no_sweep(ftbuild: Ftbuild, home: Path) -> None:
@@ -650,7 +650,7 @@ def test_a_store_that_cannot_be_written(ftbuild: Ftbuild, home: Path, store: str
 def test_what_was_done_before_an_error_is_kept(ftbuild: Ftbuild) -> None:
     assert ftbuild("+recipe=words", "provider=openai").code == 2
     planned = ftbuild("plan", "+recipe=words", "provider=openai", "--json")
-    steps: dict[str, Any] = {s["stage"]: s["verdict"] for s in json.loads(planned.out)}
+    steps: dict[str, Any] = {s["stage"]: s["verdict"] for s in json.loads(planned.out)["stages"]}
     done = STAGES[: STAGES.index("baseline")]
     assert [name for name, verdict in steps.items() if verdict == "restore"] == done
     again = ftbuild("+recipe=words", "provider=openai")

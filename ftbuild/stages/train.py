@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ftbuild.providers import answering
-from ftbuild.records import write_jsonl
+from ftbuild.records import read_jsonl, write_jsonl
 from ftbuild.stage import Task, stage
 from ftbuild.store import write_json
 
@@ -35,31 +35,33 @@ def base_model(recipe: Recipe) -> Mapping[str, str]:
     outputs=("model.json", "metrics.csv", "events.jsonl"),
     besides=base_model,
     reproducible=False,
+    trains=True,
 )
 def train(task: Task) -> None:
     """Fine-tune the base model on the rows."""
     from ftbuild.following import Follower
     from ftbuild.jobs import Jobs
+    from ftbuild.tokens import counter
 
-    rows = task.input("format/rows.jsonl")
-    training = task.services.training(task.recipe.trainer)
+    trainer, rows = task.recipe.trainer, task.input("format/rows.jsonl")
+    count, epochs = counter(trainer.provider, trainer.base_model), task.recipe.train.epochs
+
+    def affordable() -> None:
+        """Set aside what another job would cost, before anything is uploaded for it.  BudgetError if that does not fit."""
+        tokens = epochs * sum(count.count_row(row) for row in read_jsonl(rows))
+        task.services.spending.training(trainer.provider, trainer.base_model, tokens)
+
+    training = task.services.training(trainer)
     jobs = Jobs(training, task.recipe, task.services.store, task.console)
-    follower = Follower(training, task.recipe.trainer, task.console)
-    job = follower.follow(jobs.job(task.key, rows, anew=task.forced, before=lambda: before_sending(task)))
+    follower = Follower(training, trainer, task.console)
+    job = follower.follow(jobs.job(task.key, rows, anew=task.forced, affordable=affordable))
     (task.out / "metrics.csv").write_text(follower.result(job), encoding="utf-8")
     write_jsonl(task.out / "events.jsonl", follower.events)
+    tokens = job.trained_tokens
+    task.services.spending.trained(trainer.provider, trainer.base_model, tokens)
     kept = [{"step": c.step, "model": c.model, **c.metrics} for c in follower.checkpoints(job)]
-    told = {
-        "model": job.model,
-        "base_model": task.recipe.trainer.base_model,
-        "job": job.id,
-        "trained_tokens": job.trained_tokens,
-    }
+    told = {"model": job.model, "base_model": trainer.base_model, "job": job.id, "trained_tokens": tokens}
     write_json(task.out / "model.json", {**told, **({"checkpoints": kept} if kept else {})})
-    task.facts |= {"model": job.model, "job": job.id, "trained_tokens": job.trained_tokens}
+    task.facts |= {"model": job.model, "job": job.id, "trained_tokens": tokens}
     task.facts |= {"checkpoints": kept} if kept else {}
     task.facts |= {"estimated_usd": jobs.estimate} if jobs.estimate is not None else {}
-
-
-def before_sending(task: Task) -> None:
-    """Do what has to be done before anything is sent for a new job: this is where rows and budget are checked."""
