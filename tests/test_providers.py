@@ -8,14 +8,19 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ftbuild import paths
+from ftbuild.providers import answering
+from ftbuild.recipe import Provider
 from ftbuild.testing import Reply, Request, ScriptedProvider, Status, Training
 from tests.helpers import option
 from tests.providers.azure import Azure
@@ -25,7 +30,7 @@ from tests.providers.fireworks import Fireworks
 from tests.providers.nebius import Nebius
 from tests.providers.together import Together
 from tests.providers.zhipu import Zhipu
-from tests.workshop import PAIRS, SECTIONS, TEACHER, Ran, Workshop, answer
+from tests.workshop import PAIRS, SECTIONS, TEACHER, Ran, Workshop, answer, wait_for
 
 KEEPER = "Maud Trevanion"
 BASE = "base-1"
@@ -297,6 +302,32 @@ def test_azure_without_a_token_is_told_before_anything_is_sent(two: Callable[[Kn
     assert rows_of(project.trainer) == []
 
 
+def test_a_key_that_a_provider_repeats_is_not_told_on(two: Callable[[Known], Two]) -> None:
+    project = two(PROVIDERS[1])
+    trainer = project.trainer
+    assert isinstance(trainer, Azure)
+    said = Status(400, message=f"the key {trainer.api_key} may not do this")
+    trainer.fault = lambda r: said if (r.method, r.path) == ("POST", "/fine_tuning/jobs") else None
+    ran = project.run("until=train")
+    assert ran.code == 1
+    assert "the key … may not do this" in ran.err
+    trainer.fault = None
+    trainer.control.fault = lambda _: Status(403, message=f"the token {trainer.token} has no role for this")
+    ran = project.run()
+    assert ran.code == 2
+    assert "the token … has no role for this" in ran.err
+
+
+def test_who_answers_depends_on_the_address_and_the_deployment() -> None:
+    one = Provider("azure", "https://one.example/openai/v1/", "SOME_KEY")
+    assert answering(one, BASE) == {"provider": "azure at https://one.example/openai/v1/"}
+    assert answering(replace(one, base_url="https://two.example/openai/v1/"), BASE) != answering(one, BASE)
+    deployed = replace(one, deployments={BASE: "mine"})
+    assert answering(deployed, BASE) == {**answering(one, BASE), "deployment": "mine"}
+    assert answering(deployed, "another") == answering(one, "another")
+    assert answering(replace(one, api_key_env="OTHER_KEY", service={"resource": "x"}), BASE) == answering(one, BASE)
+
+
 def test_together_s_price_is_told_and_its_limit_kept(two: Callable[[Known], Two]) -> None:
     project = two(PROVIDERS[5])
     ran = project.run("until=train")
@@ -416,3 +447,69 @@ def test_one_key_of_a_provider_may_be_set_once_the_trainer_has_one_of_its_own(tm
         ran = workshop.run("trainer=openai", verb="plan")
         assert ran.code == 2
         assert "format=chat" in ran.err
+
+
+# ---- the network ----
+
+
+class Wire:
+    """A TCP relay to a server, which can be cut and mended: while it is cut, nobody listens at its port."""
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        self._open: list[socket.socket] = []
+        threading.Thread(target=self._accept, args=(self._listening,), daemon=True).start()
+
+    def _accept(self, listening: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, far = listening.accept()[0], socket.create_connection(("127.0.0.1", self._to))
+                self._open += [near, far]
+                for one, other in ((near, far), (far, near)):
+                    threading.Thread(target=self._pump, args=(one, other), daemon=True).start()
+
+    def _pump(self, one: socket.socket, other: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := one.recv(65536):
+                other.sendall(data)
+            other.shutdown(socket.SHUT_WR)
+
+    def cut(self) -> None:
+        """Close the port and all connections."""
+        for end in (self._listening, *self._open):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+        self._open.clear()
+
+    def mend(self) -> None:
+        """Listen again at the same port."""
+        self._listening = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self._accept, args=(self._listening,), daemon=True).start()
+
+
+def test_a_network_that_is_gone_for_a_while_is_waited_for(tmp_path: Path) -> None:
+    with ScriptedProvider(answer, training=Training(hold=True)) as provider:
+        wire = Wire(int(provider.base_url.rsplit(":", 1)[1].split("/")[0]))
+        workshop = Workshop.at(tmp_path, provider)
+        workshop.environment["SCRIPTED_URL"] = f"http://127.0.0.1:{wire.port}/v1"
+
+        def cutting() -> None:
+            wait_for(lambda: provider.jobs and provider.jobs[0]["status"] == "running")
+            wire.cut()
+            seen = len(provider.requests)
+            time.sleep(1.0)
+            assert len(provider.requests) <= seen + 1
+            provider.training = Training()
+            wire.mend()
+
+        helper = threading.Thread(target=cutting)
+        helper.start()
+        ran = workshop.run("until=train")
+        helper.join()
+        wire.cut()
+    assert ran.code == 0, ran.err
+    assert "lost the connection" in ran.err
+    assert len(provider.jobs) == 1

@@ -46,10 +46,10 @@ class NebiusTraining(ProtocolTraining):
         """Return the job with the model that its last checkpoint can be made into."""
         from dataclasses import replace
 
-        found = super().retrieve(job)
-        value = self.client.fine_tuning.jobs.retrieve(job).to_dict() if found.state == "going" else {}
+        value = self.get(f"/fine_tuning/jobs/{job}")
+        found = self._job(value)
         done, total = value.get("trained_steps"), value.get("total_steps")
-        if isinstance(done, int) and isinstance(total, int) and total:
+        if found.state == "going" and isinstance(done, int) and isinstance(total, int) and total:
             return replace(found, progress=(done, total))
         if found.state != "succeeded" or found.model:
             return found
