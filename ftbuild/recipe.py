@@ -330,6 +330,17 @@ class Recipe:
     provider: Provider = field(default_factory=Provider)
     budget: Budget = field(default_factory=Budget, metadata={"identity": False})
 
+    @property
+    def untrainable(self) -> str:
+        """Why its trainer could never train it, whatever the rows say; nothing if it can."""
+        trainer = self.trainer.provider
+        at = trainer.kind if trainer.base_url in (None, "???") else trainer.base_url
+        if not trainer.trains:
+            return f"trainer.provider: {at} does not train; choose who does, such as trainer=local"
+        if self.format.kind not in trainer.rows:
+            return f"format.kind: {at} takes no {self.format.kind} rows; format={trainer.rows[0]} makes others"
+        return ""
+
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with parts of the recipe that are right each by itself."""
         for name, template in self.prompts.items():
@@ -353,12 +364,6 @@ class Recipe:
             yield Problem(
                 "prompts", f"no template is made for a {self.teacher.size} teacher such as {self.teacher.model}; {hint}"
             )
-        trainer = self.trainer.provider
-        at = trainer.kind if trainer.base_url in (None, "???") else trainer.base_url
-        if not trainer.trains:
-            yield Problem("trainer.provider", f"{at} does not train; choose who does, such as trainer=local")
-        elif self.format.kind not in trainer.rows:
-            yield Problem("format.kind", f"{at} takes no {self.format.kind} rows; format={trainer.rows[0]} makes others")
         if not self.source:
             yield Problem("source", "the recipe names no source")
         who = {"trainer.provider": self.trainer.provider, "teacher.provider": self.teacher.provider, "provider": self.provider}

@@ -441,12 +441,20 @@ def test_one_key_of_a_provider_may_be_set_once_the_trainer_has_one_of_its_own(tm
         assert ran.code == 2
         assert "trainer=NAME" in ran.err
         assert workshop.run("trainer=together", "trainer.provider.timeout=3", verb="plan").code == 0
-        ran = workshop.run("provider=deepseek", verb="plan")
-        assert ran.code == 2
-        assert "does not train" in ran.err
-        ran = workshop.run("trainer=openai", verb="plan")
-        assert ran.code == 2
-        assert "format=chat" in ran.err
+
+
+def test_who_could_never_train_a_recipe_is_told_before_a_teacher_is_paid(tmp_path: Path) -> None:
+    with ScriptedProvider(answer) as provider:
+        workshop = Workshop.at(tmp_path, provider)
+        for words, said in (("trainer=openai", "format=chat"), ("provider.trains=false", "does not train")):
+            ran = workshop.run(words)
+            assert ran.code == 2
+            assert said in ran.err
+            assert provider.requests == []
+            assert said in workshop.run(words, verb="plan").err
+            assert workshop.run(words, "until=format").code == 0, "rows may be made for whoever trains"
+            provider.requests.clear()
+            workshop = Workshop.at(tmp_path / "another", provider)
 
 
 # ---- the network ----
@@ -513,3 +521,15 @@ def test_a_network_that_is_gone_for_a_while_is_waited_for(tmp_path: Path) -> Non
     assert ran.code == 0, ran.err
     assert "lost the connection" in ran.err
     assert len(provider.jobs) == 1
+
+
+@pytest.mark.slow
+def test_the_embedded_trainer_keeps_its_checkpoints_if_one_is_wanted(tmp_path: Path, tiny_model: Path) -> None:
+    with ScriptedProvider(answer, models=(TEACHER,)) as provider:
+        workshop = Workshop.at(tmp_path, provider)
+        words = ["trainer=local", f"trainer.base_model={tiny_model}", "train.epochs=3", "--json"]
+        first = workshop.run(*words, "train.checkpoint=1").json
+        assert len(first["model"]["checkpoints"]) == 3
+        second = workshop.run(*words, "train.checkpoint=2")
+    assert "train" not in second.ran
+    assert second.json["model"] == first["model"]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 def tuned_model(recipe: Recipe) -> Mapping[str, str]:
     """Return who answers for the tuned model, and which checkpoint of it."""
     who = answering(recipe.trainer.provider, recipe.trainer.base_model)
+    who.pop("deployment", None)  # that of the untuned model
     return who if recipe.train.checkpoint is None else {**who, "checkpoint": str(recipe.train.checkpoint)}
 
 

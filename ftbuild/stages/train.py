@@ -25,7 +25,11 @@ def base_model(recipe: Recipe) -> Mapping[str, str]:
     """Return who trains, from which weights, and what is sent with every job besides."""
     provider = recipe.trainer.provider
     sent = {f"training.{name}": str(value) for name, value in provider.training.items()}
-    return {**answering(provider, recipe.trainer.base_model), **sent}
+    who = answering(provider, recipe.trainer.base_model)
+    return {
+        **{k: v for k, v in who.items() if k != "deployment"},
+        **sent,
+    }  # under which name it is asked says nothing of training
 
 
 @stage(

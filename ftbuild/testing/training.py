@@ -136,8 +136,8 @@ class Trainer:
             pass
         elif script.blocked:
             results = [{"flagged": True, "category": category, "enforcement": "blocking"} for category in script.blocked]
-            told: dict[str, Any] = {"blocked": True, "results": results}
-            self._tell(job, "Moderation checks for snapshot failed", level="error", type_="moderation_checks", data=told)
+            found: dict[str, Any] = {"blocked": True, "results": results}
+            self._tell(job, "Moderation checks for snapshot failed", level="error", type_="moderation_checks", data=found)
             self._fail(job, "moderation_check_failed", "The fine-tuned model did not pass the safety checks", None)
         elif script.fails:
             self._fail(job, "user_error", script.fails, None)
