@@ -305,4 +305,6 @@ def test_every_aside_field_of_a_recipe_is_one_of_those_tried_here() -> None:
     """A new field that stays out of the keys belongs into the tests above, too."""
     kinds = [k for k in vars(recipe_module).values() if isinstance(k, type) and is_dataclass(k)]
     names = {f.name for kind in kinds for f in fields(kind) if not f.metadata.get("identity", True)}
-    assert names == {"api_key_env", "concurrency", "timeout", "retries", "models", "teacher_size", "poll_seconds", "prices"}
+    asking = {"concurrency", "timeout", "retries", "limits", "capabilities", "max_failed", "mode", "batch"}
+    hosted = {"trains", "trains_until", "rows", "shutdown", "deployments", "training", "service", "checkpoint"}
+    assert names == {"api_key_env", "models", "teacher_size", "poll_seconds", "prices", "budget", "jobs", "tests", *asking, *hosted}
