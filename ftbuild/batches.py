@@ -38,6 +38,7 @@ FINAL = frozenset({"completed", "failed", "expired", "cancelled"})
 CROWDED = "token_limit_exceeded"
 """How a batch fails that does not fit beside those that are under way."""
 
+_FOLDER = "batches"
 _NOTE = "ftbuild"
 _LOOKED_THROUGH = 500  # batches, the newest first, among which one is looked for whose answer was lost
 _PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds between attempts at creating a batch
@@ -78,8 +79,8 @@ class Batches:
 
     def __init__(self, client: openai.OpenAI, provider: Provider, store: Store, console: Console) -> None:
         self._client, self._provider, self._store, self._console = client, provider, store, console
-        self.who = digest(["batches", provider.kind, provider.base_url, provider.api_key_env])[:16]
-        self._folder = store.root / "batches"
+        self.who = _who(provider)
+        self._folder = store.root / _FOLDER
 
     def note(self, text: str) -> None:
         """Say what the user may want to know."""
@@ -89,10 +90,7 @@ class Batches:
 
     def recorded(self) -> Iterator[Submitted]:
         """Yield the batches that are written down, the oldest first."""
-        for file in sorted(self._folder.glob("*.json"), key=lambda f: f.stat().st_mtime_ns):
-            told = read_json(file)
-            if isinstance(told, dict) and told.get("who") == self.who:
-                yield Submitted(**{**told, "requests": tuple(told["requests"])})
+        return recorded(self._store, self._provider)
 
     def attached(self, wanted: Iterable[str]) -> list[Submitted]:
         """Return the batches that hold some of these requests, looking for those whose answer was lost."""
@@ -299,6 +297,17 @@ class Batches:
         if error.code == "insufficient_quota":
             return SourceError(text, hint="the account has no credit left; what was answered so far is kept")
         return SourceError(text)
+
+
+def recorded(store: Store, provider: Provider) -> Iterator[Submitted]:
+    """Yield the batches at a provider that are written down, the oldest first."""
+    told = (read_json(file) for file in (store.root / _FOLDER).glob("*.json"))
+    own = [t for t in told if isinstance(t, dict) and t.get("who") == _who(provider)]
+    yield from (Submitted(**{**t, "requests": tuple(t["requests"])}) for t in sorted(own, key=lambda t: t["since"]))
+
+
+def _who(provider: Provider) -> str:
+    return digest(["batches", provider.kind, provider.base_url, provider.api_key_env])[:16]
 
 
 def failure(batch: Batch) -> str:

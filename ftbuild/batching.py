@@ -111,7 +111,8 @@ class BatchTeacher:
         first = True
         while left := [p for p in places if p.next is not None]:
             ids = {p.next.id for p in left if p.next}
-            few = self._cancel or (not first and len(left) <= self._limits.rest)
+            tried = all(p.tries or p.said for p in left)
+            few = self._cancel or (not first and tried and len(left) <= self._limits.rest)
             if few and not self._under_way(ids):
                 self._ask_live(left)
                 return

@@ -11,10 +11,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,7 +99,8 @@ class Purse:
                     continue
                 fits_later = state["spent"][n] + amount.of(kind) <= limit + _ROUNDING
                 error = Reserved if fits_later and self._moving(state) else BudgetError
-                raise error(*_told(self.name, kind, limit, state["spent"][n], amount, what))
+                message = _told(self.name, kind, limit, state["spent"][n], amount, what)
+                raise error(message, hint=_need(self.name, kind, limit, amount))
             self._under_way += 1
             state["aside"] = [a + amount.of(k) for a, k in zip(state["aside"], KINDS, strict=True)]
 
@@ -142,10 +144,22 @@ class Purse:
                 os.close(handle)
 
 
-def _told(name: str, kind: str, limit: float, spent: float, amount: Amount, what: str) -> tuple[str]:
-    shown: Callable[[float], str] = dollars if kind == "usd" else lambda n: f"{n:,.0f} {kind}"
-    asks = "" if kind == "requests" else f", and {what} may take up to {shown(amount.of(kind))}"
-    return (f"{name}.{kind}={limit:g}: {shown(spent)} spent{asks}",)
+def _told(name: str, kind: str, limit: float, spent: float, amount: Amount, what: str) -> str:
+    asks = "" if kind == "requests" else f", and {what} may take up to {_shown(kind, amount.of(kind))}"
+    return f"{name}.{kind}={limit:g}: {_shown(kind, spent)} spent{asks}"
+
+
+def _need(name: str, kind: str, limit: float, amount: Amount) -> str:
+    """Return how to go on: with the same allowance once more, or with a larger one where no smaller one will do."""
+    kept, need = "what was answered is kept", amount.of(kind)
+    if need > limit:
+        least = f"{math.ceil(need * 100) / 100:g}" if kind == "usd" else f"{need:.0f}"
+        return f"{kept}; this step alone needs {name}.{kind}={least} or more"
+    return f"{kept}; the same command goes on with another {_shown(kind, limit)}, or give it a higher {name}.{kind}"
+
+
+def _shown(kind: str, value: float) -> str:
+    return dollars(value) if kind == "usd" else f"{value:,.0f} {kind}"
 
 
 def dollars(value: float) -> str:
@@ -185,7 +199,7 @@ class Spending:
         except BudgetError as error:
             for purse in taken:
                 purse.settle(amount, Amount())
-            raise type(error)(error.message, hint=self._hint()) from None
+            raise type(error)(error.message, hint=error.hint + self._rest()) from None
 
     def settle(self, aside: Amount | None, actual: Amount) -> None:
         """Put what something cost in the place of what was set aside for it."""
@@ -228,13 +242,16 @@ class Spending:
             )
         return usd or 0.0
 
-    def _hint(self) -> str:
-        kept = "what was answered is kept; the same command goes on from here with the same allowance once more"
-        keys = " or ".join(f"{p.name}.…" for p in self.purses)
+    def _rest(self) -> str:
+        """Return what is left of the build, by its quote."""
         if self.left is None:
-            return f"{kept}, or with a higher {keys}"
-        about = f"{dollars(self.left.usd)}, {self.left.tokens:,} tokens and {self.left.requests:,} requests"
-        return f"{kept}, or with a higher {keys}: the whole build was quoted at about {about}"
+            return ""
+        spent = self.tallies.values()
+        usd = max(0.0, self.left.usd - sum(t.usd or 0.0 for t in spent))
+        requests = max(0, self.left.requests - sum(t.requests for t in spent))
+        tokens = max(0, self.left.tokens - sum(t.prompt_tokens + t.completion_tokens + t.trained_tokens for t in spent))
+        money = "" if any(t.usd is None for t in spent) else f"{dollars(usd)}, "
+        return f" (left of the build, by its quote: about {money}{tokens:,} tokens, {requests:,} requests)"
 
 
 def _purses(budget: Budget | None, sweep: Path | None) -> Iterator[Purse]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,7 @@ class Made:
 
 def make(build: Build, console: Console) -> Made:
     """Build a recipe.  Raises FtbuildError for whatever goes wrong; what was finished before is kept."""
-    began, ran = datetime.now(UTC), list[str]()
+    began, ran, paid = datetime.now(UTC), list[str](), dict[str, dict[str, Any]]()
     pinned = lockfile.pinned(build.lock, build.recipe.name, locked=build.options.locked)
     last = views.last(build.folder)
     planned = plan(build.recipe, build.store, last, build.options)
@@ -66,9 +66,13 @@ def make(build: Build, console: Console) -> Made:
                 options=build.options, last=last, pinned=pinned, spending=spending,
             )  # fmt: skip
             done, ran = execution.done, execution.ran
+            paid = {stage: asdict(tally) for stage, tally in spending.tallies.items()}
         from ftbuild.lineage import manifest, remember
 
-        told = manifest(build.recipe, done, ran=ran, overrides=build.composed.overrides, began=began, before=last.actions)
+        told = manifest(
+            build.recipe, done,
+            ran=ran, overrides=build.composed.overrides, began=began, before=last.actions, paid=paid,
+        )  # fmt: skip
         views.publish(build.folder, build.store, done, told)
         remember(build.store, told, folder=build.folder, lock=build.lock)
         if build.memo:

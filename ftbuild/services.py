@@ -56,9 +56,12 @@ class Services:
         sent.
         """
         live = self._live(provider)
-        if mode != "batch" and not any((self.store.root / "batches").glob("*.json")):
+        if mode != "batch" and not (self.store.root / "batches").is_dir():
             return live
-        from ftbuild.batches import Batches
+        from ftbuild.batches import Batches, recorded
+
+        if mode != "batch" and not any(recorded(self.store, provider)):
+            return live
         from ftbuild.batching import BatchTeacher
 
         meter = self.spending.meter(provider, batch=True)

@@ -32,6 +32,20 @@ LEAVES = {
     "options": (),
     "offers": ("paths",),
     "prices": (),
+    "budget": ("errors", "prices", "tokens"),
+    "quote": (
+        "asking",
+        "budget",
+        "errors",
+        "plan",
+        "prices",
+        "records",
+        "replies",
+        "rows",
+        "stages.generate",
+        "tokens",
+    ),
+    "accounts": ("budget", "quote", "store"),
     "reasons": ("digest",),
     "locks": ("errors",),
     "signals": (),
@@ -52,10 +66,10 @@ LEAVES = {
 }
 """What the modules at the bottom may import, at most."""
 
-TOP = ("cli", "verbs", "execute", "making", "quote", "collect", "composing", "config", "__main__")
+TOP = ("cli", "verbs", "execute", "making", "trial", "collect", "composing", "config", "__main__")
 """What only the command line may import."""
 
-HALL = ("verbs", "cli", "making", "quote", "collect", "sweep", "__main__", "config", "composing")
+HALL = ("verbs", "cli", "making", "trial", "collect", "sweep", "__main__", "config", "composing")
 """The command line: argv, verbs, and what they call."""
 
 DOMAIN = re.compile(

@@ -9,8 +9,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 
+from ftbuild.console import Console
+from ftbuild.exchange import Once
+from ftbuild.exchange import Request as Exchanged
+from ftbuild.recipe import Batches, Provider
+from ftbuild.services import Services
+from ftbuild.store import Store
 from ftbuild.testing import Batching, Reply, Request, ScriptedProvider, Status
 from tests import workshop as workshops
 from tests.workshop import REQUESTS, TEACHER, Workshop, answer, finish, wait_for
@@ -219,20 +226,40 @@ def test_two_builds_at_once_share_one_batch(place: Workshop) -> None:
     assert [b["request_counts"]["total"] for b in place.provider.batches] == [REQUESTS, REQUESTS // 2]
 
 
-def test_the_scripted_batches_check_what_openai_checks() -> None:
-    with ScriptedProvider() as provider:
-        import openai
+def test_the_embedded_server_answers_a_batch_as_it_answers_live(
+    answering: openai.OpenAI, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMBEDDED_KEY", answering.api_key)
+    limits = Batches(requests=4, poll_seconds=0.05)
+    provider = Provider(base_url=str(answering.base_url), api_key_env="EMBEDDED_KEY", batch=limits)
+    bodies = [{"model": str(tiny_model), "prompt": f"{n} is", "max_tokens": 6, "temperature": 0} for n in range(6)]
+    asked = [Once(Exchanged("completion", body)) for body in bodies]
+    texts: dict[str, list[str]] = {"live": [], "batch": []}
+    before = len(list(answering.files.list()))
+    for mode, said in texts.items():
+        with Services(Store(tmp_path / mode), Console(quiet=True)) as services:
+            teacher = services.teacher(provider, mode=mode)
+            teacher.ask(asked, lambda _, replies, said=said: said.append(replies[-1].text))  # type: ignore[misc]
+            assert services.spending.tally.requests == len(asked)
+    assert texts["batch"] == texts["live"]
+    assert all(texts["live"])
+    assert len(list(answering.files.list())) == before, "what was uploaded and what came back is removed"
 
-        with openai.OpenAI(base_url=provider.base_url, api_key=provider.api_key, max_retries=0) as client:
-            two = [{"custom_id": "a", "method": "POST", "url": "/v1/completions", "body": {"model": m}} for m in "ab"]
-            content = "".join(json.dumps(line) + "\n" for line in two).encode()
-            file = client.files.create(file=("a.jsonl", content), purpose="batch")
-            batch = client.batches.create(input_file_id=file.id, endpoint="/v1/completions", completion_window="24h")
-            batch = client.batches.retrieve(batch.id)
-            assert batch.status == "failed"
-            assert batch.errors is not None
-            assert [e.code for e in batch.errors.data or []] == ["mismatched_model", "duplicate_custom_id"]
-            with pytest.raises(openai.BadRequestError):
-                client.batches.create(input_file_id="file-none", endpoint="/v1/completions", completion_window="24h")
-            with pytest.raises(openai.NotFoundError):
-                client.batches.retrieve("batch_none")
+
+def test_the_scripted_batches_check_what_openai_checks() -> None:
+    with (
+        ScriptedProvider() as provider,
+        openai.OpenAI(base_url=provider.base_url, api_key=provider.api_key, max_retries=0) as client,
+    ):
+        two = [{"custom_id": "a", "method": "POST", "url": "/v1/completions", "body": {"model": m}} for m in "ab"]
+        content = "".join(json.dumps(line) + "\n" for line in two).encode()
+        file = client.files.create(file=("a.jsonl", content), purpose="batch")
+        batch = client.batches.create(input_file_id=file.id, endpoint="/v1/completions", completion_window="24h")
+        batch = client.batches.retrieve(batch.id)
+        assert batch.status == "failed"
+        assert batch.errors is not None
+        assert [e.code for e in batch.errors.data or []] == ["mismatched_model", "duplicate_custom_id"]
+        with pytest.raises(openai.BadRequestError):
+            client.batches.create(input_file_id="file-none", endpoint="/v1/completions", completion_window="24h")
+        with pytest.raises(openai.NotFoundError):
+            client.batches.retrieve("batch_none")

@@ -99,7 +99,7 @@ def test_a_build_stops_at_its_limit_and_goes_on_with_another_allowance(place: Wo
     ran = place.run("budget.requests=5", "until=curate", "--json")
     assert (ran.code, len(place.asked())) == (4, 5)
     assert "budget.requests=5: 5 requests spent" in ran.err
-    assert "what was answered is kept" in ran.err
+    assert "what was answered is kept; the same command goes on with another 5 requests" in ran.err
     (account,) = runs(Store(place.store), "lighthouse")
     assert account["outcome"].startswith("BudgetError")
     assert account["stages"]["generate"]["requests"] == 5
@@ -119,7 +119,7 @@ def test_dollars_are_never_passed_and_the_message_says_what_is_next(place: Works
     (account,) = runs(Store(place.store), "lighthouse")
     assert account["stages"]["generate"]["usd"] <= 0.025
     assert "spent, and the next request (scripted-teacher) may take up to $0.02" in ran.err
-    assert "the whole build was quoted at about $" in ran.err
+    assert "left of the build, by its quote: about $" in ran.err
 
 
 def test_requests_under_way_are_waited_for_where_the_worst_of_all_would_not_fit(place: Workshop) -> None:
@@ -133,6 +133,7 @@ def test_training_is_refused_before_anything_is_uploaded(place: Workshop) -> Non
     ran = place.run("budget.usd=0.45", "train.epochs=2")
     assert ran.code == 4
     assert "training on about" in ran.err
+    assert "this step alone needs budget.usd=" in ran.err
     assert (place.created, [r for r in place.requests if r.path == "/files"]) == (0, [])
     assert place.run("budget.usd=9", "train.epochs=2").code == 0
     assert len(place.prompts) == REQUESTS
@@ -179,6 +180,7 @@ def test_a_batch_holds_what_fits_and_costs_half(place: Workshop) -> None:
     assert ran.code == 4
     assert [b["request_counts"]["completed"] for b in place.provider.batches] == [5]
     assert place.run(*batch).code == 0
+    assert place.asked() == []
     spent = facts(place, "generate")["spent"]
     assert spent["requests"] == REQUESTS
     full = (spent["prompt_tokens"] * 10 + spent["completion_tokens"] * 100) / 1e6
@@ -201,7 +203,10 @@ def test_a_batch_that_was_left_is_paid_for_by_the_run_that_takes_it(place: Works
 def test_the_quote_is_written_down_before_the_first_request_and_set_against_what_was_spent(place: Workshop) -> None:
     seen: list[int] = []
     place.provider.fault = lambda _: seen.append(len(list(runs(Store(place.store), "lighthouse"))))
-    assert place.run().code == 0
+    ran = place.run()
+    assert ran.code == 0
+    assert "  cost     $" in ran.out
+    assert "; quoted at about $" in ran.out
     assert set(seen) == {1}
     told = json.loads(place.read("manifest.json"))
     assert set(told["quoted"]) == {"generate", "baseline", "train", "evaluate"}
@@ -211,6 +216,7 @@ def test_the_quote_is_written_down_before_the_first_request_and_set_against_what
     train = facts(place, "train")
     assert train["quoted"]["trained_tokens"] > 0
     assert train["spent"]["usd"] == pytest.approx(train["spent"]["trained_tokens"] / 1000)
+    assert told["paid"] == told["spent"]
     assert told["spent"]["usd"] == pytest.approx(sum(facts(place, s)["spent"]["usd"] for s in told["quoted"]))
     page = place.read("report.html")
     assert "What it cost" in page

@@ -129,10 +129,17 @@ def test_a_changed_value_changes_the_keys_of_the_stages_that_read_it(
         ("rows", ("chat",)),
         ("shutdown", {"some-model": "2024-01-06"}),
         ("service", {"resource": "mine"}),
+        ("batch.requests", 7),
+        ("prices.batch", 0.3),
     ],
 )
 def test_how_a_provider_is_spoken_to_changes_no_key(recipe: Recipe, who: str, key: str, value: object) -> None:
     assert different(recipe, changed(recipe, f"{who}.{key}", value)) == set()
+
+
+@pytest.mark.parametrize(("key", "value"), [("teacher.mode", "batch"), ("budget.usd", 5.0), ("budget.sweep.tokens", 9)])
+def test_how_a_teacher_is_asked_and_what_that_may_cost_change_no_key(recipe: Recipe, key: str, value: object) -> None:
+    assert different(recipe, changed(recipe, key, value)) == set()
 
 
 def test_how_often_a_job_is_asked_about_changes_no_key(recipe: Recipe) -> None:
@@ -307,4 +314,15 @@ def test_every_aside_field_of_a_recipe_is_one_of_those_tried_here() -> None:
     names = {f.name for kind in kinds for f in fields(kind) if not f.metadata.get("identity", True)}
     asking = {"concurrency", "timeout", "retries", "limits", "capabilities", "max_failed", "mode", "batch"}
     hosted = {"trains", "trains_until", "rows", "shutdown", "deployments", "training", "service", "checkpoint"}
-    assert names == {"api_key_env", "models", "teacher_size", "poll_seconds", "prices", "budget", "jobs", "tests", *asking, *hosted}
+    assert names == {
+        "api_key_env",
+        "models",
+        "teacher_size",
+        "poll_seconds",
+        "prices",
+        "budget",
+        "jobs",
+        "tests",
+        *asking,
+        *hosted,
+    }

@@ -58,6 +58,7 @@ def _facts(told: dict[str, Any]) -> list[tuple[str, str]]:
             f"{spent['prompt_tokens']:,} read, {spent['completion_tokens']:,} written, {spent['trained_tokens']:,} trained on",
         ),
         ("cost", usd + prices),
+        ("quoted", _quoted(told.get("quoted") or {})),
         ("seeds", ", ".join(f"{k} {v}" for k, v in told["seeds"].items())),
         ("packages", ", ".join(f"{k} {v}" for k, v in told["packages"].items())),
         ("with", f"ftbuild {told['ftbuild']}, Python {told['python']}, {told['platform']}"),
@@ -73,6 +74,12 @@ def _checkpoints(told: dict[str, Any]) -> list[dict[str, Any]]:
 def _checkpoint(told: dict[str, Any]) -> str:
     numbers = ", ".join(f"{k.replace('_', ' ')} {v:.4g}" for k, v in told.items() if isinstance(v, float) and k != "step")
     return f"step {told['step']}  {told['model']}  {numbers}".rstrip()
+
+
+def _quoted(quotes: dict[str, Any]) -> str:
+    """Return what a build was quoted at before its first request; nothing if it asked nobody."""
+    known = [q["usd"] for q in quotes.values()]
+    return f"about ${sum(known):.4f}, before the first request" if known and None not in known else ""
 
 
 def _few(facts: dict[str, Any]) -> str:
