@@ -25,6 +25,7 @@ _LOST = 600.0  # seconds without an answer after which a provider counts as gone
 _SEEN = 100  # events among which one that was seen before is looked for
 _SLOWER, _SLOWEST = 1.3, 15.0  # while nothing happens the pauses grow, to so many times the seconds between two polls
 _WAITS = ("paused", "pausing")
+_USUAL = ("validating_files", "queued", "running")  # which events tell better, where there are events
 
 
 class Follower:
@@ -92,7 +93,7 @@ class Follower:
         import openai
 
         changed = job.status != self._status
-        if changed and not job.ended and self._status:
+        if changed and not job.ended and self._status and not (job.status in _USUAL and self.events):
             waits = "; it goes on when it is resumed at the provider" if job.status in _WAITS else ""
             self._console.note(f"job {job.id} is {job.status}{waits}")
         self._status = job.status

@@ -246,7 +246,7 @@ def others(provider: Provider, rows: str) -> str:
     today = datetime.now(UTC).date().isoformat()
     open_ = [offer for offer in trainers() if offer.kind != provider.kind and not (offer.until and today > offer.until)]
     found = [offer.words(rows) for offer in open_]
-    return "what was made so far is kept; add one of these to the same command: " + "; ".join(found)
+    return "\n    ".join(["what was made so far is kept; add one of these to the same command:", *found])
 
 
 def _at(provider: Provider) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What lies at providers because of builds: uploaded rows and deployed models, and taking them off again.
+"""What lies at providers because of builds: uploaded rows, files of results, deployed models; and taking them off again.
 
 In: a store, which has a record of each.  Out: `Left`, one for each thing that may go; nothing is removed before `remove`.
 Rows may go once no job that was created with them goes on; a deployed model may go at any time, since it is deployed again
@@ -35,9 +35,13 @@ class Left:
 def left(store: Store, services: Services) -> Iterator[Left]:
     """Yield what may be taken off.  Providers are asked about the jobs that were created with uploaded rows."""
     for file, told in _records(store, "uploads"):
-        if told.get("file") and not _goes_on(store, services, str(told["file"])):
-            sent = f"rows sent {str(told.get('sent', ''))[:16].replace('T', ' ')}"
-            yield Left("file", str(told["file"]), file, f"{sent} to {_who(told['at'])}", told["at"])
+        results = _results(store, services, str(told.get("file") or ""))
+        if results is None or not told.get("file"):
+            continue
+        sent = f"rows sent {str(told.get('sent', ''))[:16].replace('T', ' ')}"
+        for result in results:
+            yield Left("result", result, file, f"metrics of a job, which are kept here; its {sent}", told["at"])
+        yield Left("file", str(told["file"]), file, f"{sent} to {_who(told['at'])}", told["at"])
     for file, told in _records(store, "deployments"):
         if told.get("gone"):
             continue
@@ -54,7 +58,7 @@ def remove(piece: Left, services: Services) -> None:
     provider = _provider(piece.at)
     training = _training(piece.at, services)
     try:
-        training.remove(piece.id) if piece.kind == "file" else training.retire(piece.id)
+        training.retire(piece.id) if piece.kind == "deployment" else training.remove(piece.id)
     except openai.NotFoundError:
         pass  # somebody else has done it
     except openai.APIConnectionError as error:
@@ -63,14 +67,15 @@ def remove(piece: Left, services: Services) -> None:
         raise refused(error, f"is done, but {piece.kind} {piece.id} cannot be removed") from error
     if piece.kind == "file":
         piece.record.unlink(missing_ok=True)
-    else:  # the name is still that under which answers are kept
+    elif piece.kind == "deployment":  # the name is still that under which answers are kept
         write_json(piece.record, {**read_json(piece.record), "gone": True})
 
 
-def _goes_on(store: Store, services: Services, file: str) -> bool:
-    """Say whether a job that was created with a file still runs, or whether nobody can say."""
+def _results(store: Store, services: Services, file: str) -> list[str] | None:
+    """Return the result files of the jobs that were created with a file; None while one of those goes on."""
     import openai
 
+    results: list[str] = []
     for _, told in _records(store, "jobs"):
         if told.get("file") != file or not told.get("job"):
             continue
@@ -83,8 +88,9 @@ def _goes_on(store: Store, services: Services, file: str) -> bool:
         except openai.APIStatusError as error:
             raise refused(error, f"{told['job']} cannot be looked at") from error
         if not job.ended:
-            return True
-    return False
+            return None
+        results += job.results
+    return results
 
 
 def _records(store: Store, folder: str) -> Iterator[tuple[Path, dict[str, Any]]]:
