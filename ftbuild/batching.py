@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from ftbuild.batches import FINAL, Line, crowded, failure
 from ftbuild.errors import BudgetError, ConfigError, FtbuildError, Interrupted, Reserved, SourceError
-from ftbuild.exchange import UNTOLD, E, Reply, Request
+from ftbuild.exchange import UNTOLD, E, Meter, Reply, Request
 from ftbuild.wire import answer_in
 
 if TYPE_CHECKING:
     from openai.types import Batch
 
     from ftbuild.batches import Batches, Submitted
-    from ftbuild.budget import PriceMeter
     from ftbuild.recipe import Provider
     from ftbuild.teacher import Teacher
 
@@ -65,7 +64,7 @@ class BatchTeacher:
     """
 
     def __init__(
-        self, batches: Callable[[], Batches], live: Teacher, provider: Provider, meter: PriceMeter, *, cancel: bool = False
+        self, batches: Callable[[], Batches], live: Teacher, provider: Provider, meter: Meter, *, cancel: bool = False
     ) -> None:
         self._cancel = cancel
         self._open, self._live, self._limits, self._meter = batches, live, provider.batch, meter

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _FIRST = 32  # requests at once to begin with: quick enough for a short run, few enough to be refused by a small server
 _PATIENT = 8  # rounds of answers before one more request at once is tried where one was refused
 _HALF = 0.5
+_NOTHING = 1e-6  # seconds that are not worth waiting for
 _BURST = 600.0  # the share of a minute's limit that may go at once: a tenth of a second's worth
 
 
@@ -43,7 +44,8 @@ class Bucket:
         """Return how many seconds it takes until `amount` may be taken."""
         now = self.clock()
         self.level, self.seen = min(self.size, self.level + (now - self.seen) * self.rate), now
-        return max(0.0, (min(amount, self.size) - self.level) / self.rate)
+        seconds = (min(amount, self.size) - self.level) / self.rate
+        return seconds if seconds > _NOTHING else 0.0
 
     def take(self, amount: float) -> None:
         """Take an amount, or give some back if it is negative."""
@@ -148,7 +150,7 @@ class Pace:
         """Hear that the provider took a request: a little more may be tried."""
         if ticket.epoch == self._epoch:
             self._answered = True
-        if self.limit >= self.most or self.under_way < int(self.limit) - 1:
+        if self.limit >= self.most or self.under_way < self.limit * _HALF:
             return
         step = 1.0 if self.limit < self._goal else 1 / (self._rounds * self.limit)
         self.limit = min(float(self.most), self.limit + step)

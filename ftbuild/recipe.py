@@ -147,6 +147,18 @@ class Teacher:
 
 
 @dataclass(frozen=True)
+class Judge:
+    """The model that grades answers where a grader asks one, and the prompt that it is asked with."""
+
+    provider: Provider
+    model: str
+    prompt: str = "judge.j2"
+    max_tokens: Count = 400
+    attempts: Count = 3
+    seed: int = 7
+
+
+@dataclass(frozen=True)
 class Trainer:
     """Who fine-tunes, and the untuned model that it starts from."""
 
@@ -319,6 +331,7 @@ class Recipe:
     structure: Structure
     teacher: Teacher
     trainer: Trainer
+    judge: Judge
     format: Format
     train: Train
     evaluate: Evaluate
@@ -348,6 +361,10 @@ class Recipe:
                 find_prompt(template.file)
             except ConfigError as error:
                 yield Problem(f"prompts.{name}.file", error.message)
+        try:
+            find_prompt(self.judge.prompt)
+        except ConfigError as error:
+            yield Problem("judge.prompt", error.message)
         for name, use in self.source.items():
             for file in SOURCES.files(use):
                 try:
@@ -366,7 +383,8 @@ class Recipe:
             )
         if not self.source:
             yield Problem("source", "the recipe names no source")
-        who = {"trainer.provider": self.trainer.provider, "teacher.provider": self.teacher.provider, "provider": self.provider}
+        who = {f"{part}.provider": getattr(self, part).provider for part in ("trainer", "teacher", "judge")}
+        who["provider"] = self.provider
         for key in {provider.base_url: key for key, provider in who.items() if provider.holds_a_secret}.values():
             hint = "name an environment variable with the key in api_key_env"
             yield Problem(f"{key}.base_url", f"the address holds a password or a key, which would be written down; {hint}")

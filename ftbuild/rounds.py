@@ -177,18 +177,17 @@ class Rounds(Generic[E]):
 
     async def _answer(self, request: Request) -> Answer:
         """Send a request until it is answered.  Raises Trouble when it is given up."""
-        tries, waits, waited, plain = 0, 0, 0.0, self._plain
+        tries, waits, waited, plain = 0, 0, 0.0, False
         while True:
-            body = {k: v for k, v in request.body.items() if k != "response_format"} if plain else request.body
             try:
-                answer = await self._send(request, body, first=tries + waits > 0)
+                answer = await self._send(request, plain=plain, first=plain or tries + waits > 0)
             except Trouble as trouble:
                 if trouble.kind is Kind.BUSY:
                     wait = backoff(waits, trouble.wait)
                     waits, waited = waits + 1, waited + wait
                     if wait > _TOO_LONG or waited > (_FOREVER if self._answers else _TOO_LONG):
                         raise Trouble(Kind.ALL, _too_long(trouble.error, wait)) from trouble
-                elif trouble.status in (400, 422) and "response_format" in body:
+                elif trouble.status in (400, 422) and "response_format" in request.body and not plain:
                     plain, wait = True, 0.0
                 elif trouble.kind is Kind.PASSING and tries < self._teacher.provider.retries:
                     wait = backoff(tries, trouble.wait)
@@ -207,9 +206,12 @@ class Rounds(Generic[E]):
                 raise _StoppedError
             await asyncio.sleep(wait)
 
-    async def _send(self, request: Request, body: Mapping[str, Any], *, first: bool) -> Answer:
-        """Send a request once, when its turn comes."""
-        ticket = await self._pace.enter(_tokens(body), first=first)
+    async def _send(self, request: Request, *, plain: bool, first: bool) -> Answer:
+        """Send a request once, when its turn comes; a `plain` one without what not every provider takes."""
+        ticket = await self._pace.enter(_tokens(request.body), first=first)
+        body = request.body
+        if plain or self._plain:
+            body = {name: value for name, value in body.items() if name != "response_format"}
         usage: Mapping[str, int] = {}
         used: float | None = 0.0
         try:

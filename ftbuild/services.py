@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import openai
 
     from ftbuild.console import Console
-    from ftbuild.exchange import Asks
+    from ftbuild.exchange import Asks, Meter
     from ftbuild.providers import Connection
     from ftbuild.providers.training import Training
     from ftbuild.recipe import Provider, Trainer
@@ -49,13 +49,13 @@ class Services:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stack.close()
 
-    def teacher(self, provider: Provider, *, mode: str = "live") -> Asks:
+    def teacher(self, provider: Provider, *, mode: str = "live", meter: Meter | None = None) -> Asks:
         """Return somebody to ask many things; what was answered before, in any build, is not asked again.
 
-        `mode` is `live`, or `batch` for the provider's Batch API.  Who is asked is not found out before something has to be
-        sent.
+        `mode` is `live`, or `batch` for the provider's Batch API; `meter` stands in for the build's own.  Who is asked is not
+        found out before something has to be sent.
         """
-        live = self._live(provider)
+        live = self._live(provider, meter or self.spending.meter(provider))
         if mode != "batch" and not (self.store.root / "batches").is_dir():
             return live
         from ftbuild.batches import Batches, recorded
@@ -64,11 +64,11 @@ class Services:
             return live
         from ftbuild.batching import BatchTeacher
 
-        meter = self.spending.meter(provider, batch=True)
+        half = meter or self.spending.meter(provider, batch=True)
         open_ = lambda: Batches(self.client(provider), provider, self.store, self._console)  # noqa: E731
-        return BatchTeacher(open_, live, provider, meter, cancel=mode != "batch")
+        return BatchTeacher(open_, live, provider, half, cancel=mode != "batch")
 
-    def _live(self, provider: Provider) -> Teacher:
+    def _live(self, provider: Provider, meter: Meter) -> Teacher:
         name = digest([_name(provider), provider.concurrency, provider.limits])
         if name not in self._paces:
             limits = provider.limits
@@ -83,7 +83,7 @@ class Services:
             Replies(self.store),
             self._paces[name],
             patience=self.options.lock_timeout,
-            meter=self.spending.meter(provider),
+            meter=meter,
             note=self._console.warn,
         )
 

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 
 def base_model(recipe: Recipe) -> Mapping[str, str]:
-    """Return who answers for the untuned model."""
-    return answering(recipe.trainer.provider, recipe.trainer.base_model)
+    """Return who answers for the untuned model, and who judges if anybody does."""
+    from ftbuild.judging import depends
+
+    return {**answering(recipe.trainer.provider, recipe.trainer.base_model), **depends(recipe)}
 
 
 def requests(task: Task) -> list[Request]:
@@ -36,6 +38,7 @@ def _model(task: Task) -> str:
 
 @stage(
     reads=("evaluate", "format", "trainer", "vars"),
+    sees=("judge",),
     inputs=("curate/held_out.jsonl",),
     outputs=("answers.jsonl",),
     packages=("jinja2",),

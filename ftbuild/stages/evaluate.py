@@ -20,10 +20,13 @@ if TYPE_CHECKING:
 
 
 def tuned_model(recipe: Recipe) -> Mapping[str, str]:
-    """Return who answers for the tuned model, and which checkpoint of it."""
+    """Return who answers for the tuned model, which checkpoint of it, and who judges if anybody does."""
+    from ftbuild.judging import depends
+
     who = answering(recipe.trainer.provider, recipe.trainer.base_model)
     who.pop("deployment", None)  # that of the untuned model
-    return who if recipe.train.checkpoint is None else {**who, "checkpoint": str(recipe.train.checkpoint)}
+    checkpoint = {} if recipe.train.checkpoint is None else {"checkpoint": str(recipe.train.checkpoint)}
+    return {**who, **checkpoint, **depends(recipe)}
 
 
 def requests(task: Task) -> list[Request]:
@@ -54,7 +57,7 @@ def _ready(task: Task) -> str:
 
 @stage(
     reads=("evaluate", "format", "trainer", "vars"),
-    sees=("train",),
+    sees=("train", "judge"),
     inputs=("train/model.json", "baseline/answers.jsonl", "curate/held_out.jsonl"),
     outputs=("answers.jsonl", "score.json"),
     packages=("jinja2",),

@@ -3,7 +3,8 @@
     python tests/benchmarks/peers/model.py        prints its address and serves until its standard input is closed
 
 The name of the model says how it behaves: `steady-200` answers after 200 ms; `twenty-200` takes twenty requests at once and
-answers 429 with `Retry-After: 1` to all others; `faulty-0` gets one request in four wrong.  `GET /counts` tells what was sent
+answers 429 with `Retry-After: 1` to all others; `faulty-0` gets one request in four wrong; `telling-0` says with each answer that
+nothing is to be sent for 300 ms.  `GET /counts` tells what was sent
 since it was last asked.
 """
 
@@ -13,6 +14,7 @@ import asyncio
 import json
 import random
 import sys
+import time
 from collections import Counter
 from typing import Any
 
@@ -20,6 +22,7 @@ from aiohttp import web
 
 AT_ONCE = 20
 PAIRS = 2
+TOLD = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "300ms"}
 FAULTS = (("malformed", 0.10), ("empty", 0.05), ("error", 0.05), ("dropped", 0.05), ("cut off", 0.02))
 
 
@@ -29,6 +32,7 @@ class Model:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.at_once = 0
+        self.last = 0.0
         self.dice = random.Random(7)
 
     async def complete(self, request: web.Request) -> web.StreamResponse:
@@ -36,6 +40,9 @@ class Model:
         body = await request.json()
         behaviour, _, latency = body["model"].partition("-")
         self.counts["sent"] += 1
+        if behaviour == "telling" and self.last:
+            gap = round((time.monotonic() - self.last) * 1000)
+            self.counts["shortest gap"] = min(self.counts["shortest gap"] or gap, gap)
         if behaviour == "twenty" and self.at_once >= AT_ONCE:
             self.counts["refused"] += 1
             error = {"error": {"message": "too many at once", "type": "requests", "code": "rate_limit_exceeded"}}
@@ -55,7 +62,8 @@ class Model:
             return web.Response()
         if fault == "error":
             return web.json_response({"error": {"message": "out of order", "type": "server_error"}}, status=500)
-        return web.json_response(self._answer(body, fault))
+        self.last = time.monotonic()
+        return web.json_response(self._answer(body, fault), headers=TOLD if behaviour == "telling" else None)
 
     def _fault(self) -> str:
         thrown = self.dice.random()
@@ -68,7 +76,9 @@ class Model:
     def _answer(self, body: dict[str, Any], fault: str) -> dict[str, Any]:
         number = self.counts["sent"]
         lines = [json.dumps({"prompt": f"What is {number}, {n}?", "completion": f"It is {n}."}) for n in range(PAIRS)]
-        text = {"malformed": "Certainly! Here are your pairs.", "empty": "", "cut off": lines[0][:30]}.get(fault, "\n".join(lines))
+        text = {"malformed": "Certainly! Here are your pairs.", "empty": "", "cut off": lines[0][:30]}.get(
+            fault, "\n".join(lines)
+        )
         message = {"role": "assistant", "content": text}
         finish = "length" if fault == "cut off" else "stop"
         return {
