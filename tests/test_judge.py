@@ -100,7 +100,7 @@ def test_a_judge_is_asked_once_and_counts_only_where_it_is_asked(judged: tuple[W
     assert workshop.build(*given) == []
     assert workshop.build(*given, "force=[evaluate,baseline]") == ["baseline", "evaluate"]
     assert len(judge.asked) == before, "its verdicts are kept"
-    assert workshop.plan(*given, "judge.seed=8")["evaluate"] == "run"
+    assert workshop.plan(*given, "judge.seed=8")["baseline"] == "run"
     workshop.edit(RECIPE, JUDGED, USUAL)
     assert {"baseline", "evaluate"} <= set(workshop.build())
     assert workshop.build("judge.model=another", "judge.seed=8") == [], "no grader asks a judge"

@@ -425,10 +425,10 @@ def test_a_paused_job_is_told_of_and_waited_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", paths.options("provider"))
-def test_every_provider_can_be_a_teacher_and_a_trainer_by_its_name(name: str) -> None:
+def test_every_provider_can_be_a_teacher_a_judge_and_a_trainer_by_its_name(name: str) -> None:
     told = option("provider", name)
     trains = told.get("trains", True)
-    assert option("teacher", name)["model"] == "${.provider.models.teacher}"
+    assert option("teacher", name)["model"] == option("judge", name)["model"] == "${.provider.models.teacher}"
     assert (name in paths.options("trainer")) is trains
     if trains:
         assert option("trainer", name)["base_model"] == "${.provider.models.base}"

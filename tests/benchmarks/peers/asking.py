@@ -2,8 +2,8 @@
 
     python tests/benchmarks/peers/asking.py CLIENT BASE_URL MODEL REQUESTS AT_ONCE FOLDER
 
-Prints one line of JSON: seconds from the first to the last, CPU seconds of this process, rows that came back, memory.  Nothing of
-ftbuild is imported but by its own client, so that the others run in virtual environments of their own.
+Prints one line of JSON: seconds from the first to the last, CPU seconds of this process, rows that came back, memory.  Nothing
+of ftbuild is imported but by its own client, so that the others run in virtual environments of their own.
 """
 
 from __future__ import annotations

@@ -3,9 +3,8 @@
     python tests/benchmarks/peers/model.py        prints its address and serves until its standard input is closed
 
 The name of the model says how it behaves: `steady-200` answers after 200 ms; `twenty-200` takes twenty requests at once and
-answers 429 with `Retry-After: 1` to all others; `faulty-0` gets one request in four wrong; `telling-0` says with each answer that
-nothing is to be sent for 300 ms.  `GET /counts` tells what was sent
-since it was last asked.
+answers 429 with `Retry-After: 1` to all others; `faulty-0` gets one request in four wrong; `telling-0` says with each answer
+that nothing is to be sent for 300 ms.  `GET /counts` tells what was sent since it was last asked.
 """
 
 from __future__ import annotations
