@@ -221,6 +221,27 @@ def test_a_model_that_is_not_trained_there_is_named_before_anything_is_sent(know
     assert rows_of(project.trainer) == []
 
 
+def test_teacher_trainer_and_judge_may_be_three_servers_with_three_keys(two: Callable[[Known], Two]) -> None:
+    project = two(PROVIDERS[3])
+    with ScriptedProvider(lambda _: '{"why": "so she was", "right": true}', models=("wise",)) as judge:
+        project.workshop.environment["JUDGE_KEY"] = judge.api_key
+        words = ["judge=openai_compatible", f"judge.provider.base_url={judge.base_url}", "judge.provider.api_key_env=JUDGE_KEY"]
+        words += ["judge.provider.models.teacher=wise", "judge.provider.models.base=none"]
+        project.workshop.edit(
+            "conf/recipe/lighthouse.yaml",
+            "{grader: contains, any_of: [Maud Trevanion]}",
+            "{grader: judge, reference: Maud Trevanion}",
+        )
+        ran = project.run(*words)
+        assert ran.code == 0, ran.err
+        files = [f for f in project.workshop.folder.rglob("*") if f.is_file()]
+        assert judge.api_key not in ran.out + ran.err
+        assert [str(f) for f in files if judge.api_key.encode() in f.read_bytes()] == []
+    assert {r.model for r in judge.asked} == {"wise"}
+    assert {r.model for r in project.workshop.provider.asked} == {TEACHER}
+    assert TEACHER not in {r.model for r in project.trainer.asked}
+
+
 # ---- checkpoints and deployments ----
 
 
