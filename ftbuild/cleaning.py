@@ -208,11 +208,23 @@ def differences(before: str, after: str, most: int) -> list[str]:
             if anchor and (again := before.find(anchor, here + 1, here + 100_000)) >= 0:
                 break
         if again < 0:
-            found.append(before[here : here + _LONGEST * 2])
+            end = len(before)
+            while end > here and len(before) - end < len(after) - there and before[end - 1] == after[end - 1 - len(before)]:
+                end -= 1
+            found.append(before[here : min(end, here + _LONGEST * 2)])
             break
-        found.append(before[here:again])
+        back = _back(before, here, again)  # the same letters may stand before and at the end of what went
+        found.append(before[here - back : again - back])
         here, there = again, there + skipped
     return [piece for piece in found if piece.strip()]
+
+
+def _back(text: str, here: int, again: int) -> int:
+    """Return by how many letters a piece may be moved to the left to begin with a word, and still be the same piece."""
+    back = 0
+    while back < min(here, _LONGEST) and text[here - back - 1] == text[again - back - 1] and not text[here - back - 1].isspace():
+        back += 1
+    return back if back == here or text[here - back - 1].isspace() else 0
 
 
 def _common(one: str, at: int, other: str, there: int) -> int:

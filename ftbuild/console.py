@@ -40,6 +40,18 @@ class Console:
         if not self.as_json:
             self._flush_print(text, sys.stdout)
 
+    def lines(self, text: str) -> None:
+        """Print a line of a diff: red for what goes, green for what comes, dim for where it is."""
+        style = {"-": "red", "+": "green", "@": "cyan"}.get(text.lstrip()[:1], "dim")
+        if self.as_json:
+            return
+        if sys.stdout.isatty():
+            from rich.text import Text
+
+            self._rich(stderr=False).print(Text(text, style=style))
+        else:
+            self._flush_print(text, sys.stdout)
+
     def paragraph(self, text: str) -> None:
         """Print a line of the result that may be longer than the screen is wide, broken between words."""
         import shutil
@@ -56,13 +68,14 @@ class Console:
         if self.as_json:
             return
         from rich.table import Table
+        from rich.text import Text
 
         table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold", expand=False)
         for n, column in enumerate(columns):
             style = styles[n] if n < len(styles) else ""
             table.add_column(column, style=style, overflow="fold", justify="right" if n in right else "left")
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*map(Text, row))  # a text with brackets is no markup of Rich's
         self._rich(stderr=False).print(table)
 
     def json(self, value: Any) -> None:

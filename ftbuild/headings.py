@@ -15,7 +15,8 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import translate
-from functools import cache
+from functools import cache, lru_cache
+from itertools import islice
 
 from ftbuild.patterns import Pattern
 from ftbuild.plain import HEADING
@@ -24,7 +25,10 @@ DEEPEST = 6
 
 _WIKITEXT = re.compile(r"(?m)^(={1,6})[ \t]*(?=\S)([^\n]*)$")
 _AFTER_WIKITEXT = re.compile(r"(?:<!--(?:(?!-->).)*-->|<ref\b[^<>\n]*/>|<ref\b[^<>\n]*>(?:(?!</ref>).)*</ref>|\s)*$", re.DOTALL)
+_BEHIND = re.compile(r"(?<==)(?=[ \t]*<)")
+_TRIES = 8
 _TITLE = re.compile(r"(?m)^[ ]{0,3}(?=[^\s#>|\-=+*])([^\n]+)\n[ ]{0,3}(=+|-{2,})[ \t]*$")
+_INDENTED = re.compile(r"(?:(?<=\n\n)|\A)(?: {4}|\t)(?![-*+] |\d+[.)] )[^\n]*(?:\n(?: {4}|\t)[^\n]*)*")
 _FENCE = re.compile(r"(?m)^[ ]{0,3}(`{3,}|~{3,})([^\n]*)$")
 
 
@@ -43,29 +47,26 @@ def headings(text: str, format: str, pattern: str = "") -> list[Heading]:
     match format:
         case "wikitext":
             return list(_of_wikitext(text))
-        case "markdown":
+        case "markdown" | "html":  # a page is plain Markdown once it is clean
             return list(_of_markdown(text))
     return list(_of_pattern(text, pattern)) if pattern else []
 
 
 def _of_wikitext(text: str) -> Iterator[Heading]:
     for match in _WIKITEXT.finditer(text):
-        line = match[2].rstrip()
+        line = match[0].rstrip()
+        if not line.endswith("="):  # a comment or a reference may stand behind the last mark
+            ends = islice((m.start() for m in _BEHIND.finditer(line)), _TRIES)
+            line = next((line[:end] for end in ends if _AFTER_WIKITEXT.match(line, end)), "")
         marks = len(line) - len(line.rstrip("="))
-        if not marks and "=" in line:  # something may stand behind the last mark
-            last = line.rfind("=") + 1
-            behind = line[last:]
-            if "<" in behind and _AFTER_WIKITEXT.match(behind):
-                line = line[:last]
-                marks = len(line) - len(line.rstrip("="))
-        depth = len(match[1])
-        level = min(marks, depth)  # what is over on either side belongs to what the heading says
-        if level and (title := ("=" * (depth - level) + line[: len(line) - level]).strip()):
+        level = min(len(match[1]), marks)  # what is over on either side belongs to what the heading says
+        title = line[level : len(line) - level].strip()
+        if level and title.strip("="):
             yield Heading(match.start(), match.end(), level, title)
 
 
 def _of_markdown(text: str) -> Iterator[Heading]:
-    fenced = list(_fences(text))
+    fenced = list(fences(text))
     found = [Heading(m.start(), m.end(), len(m[1]), m[2].strip()) for m in HEADING.finditer(text)]
     if "\n=" in text or "\n-" in text or "\n " in text:
         found += [
@@ -83,7 +84,7 @@ def _blank_before(text: str, position: int) -> bool:
     return position == 0 or text[before + 1 : position - 1].isspace() or before + 1 >= position - 1
 
 
-def _fences(text: str) -> Iterator[tuple[int, int]]:
+def fences(text: str) -> Iterator[tuple[int, int]]:
     """Yield the spans of fenced code; one that is never closed reaches to the end."""
     opened: re.Match[str] | None = None
     for match in _FENCE.finditer(text):
@@ -95,6 +96,17 @@ def _fences(text: str) -> Iterator[tuple[int, int]]:
             opened = None
     if opened is not None:
         yield opened.start(), len(text)
+
+
+def code(text: str) -> list[tuple[int, int]]:
+    """Return the spans of code in Markdown: what is fenced, and lines that are indented after an empty one."""
+    fenced = list(fences(text))
+    found, last = [], 0
+    for start, end in [*fenced, (len(text), len(text))]:
+        found += [m.span() for m in _INDENTED.finditer(text, last, start)]
+        found += [(start, end)] if start < end else []
+        last = end
+    return found
 
 
 def _outside(found: Iterable[Heading], spans: list[tuple[int, int]]) -> Iterator[Heading]:
@@ -146,6 +158,7 @@ def named(path: tuple[str, ...], patterns: Iterable[str]) -> bool:
     return any(any(map(_matcher(pattern), above)) for pattern in patterns)
 
 
+@lru_cache(4096)
 def folded(text: str) -> str:
     """Return what is compared of a heading."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from ftbuild.records import read_jsonl, read_pairs, read_sections
 from ftbuild.tokens import counter
 
 if TYPE_CHECKING:
+    from ftbuild.asking import Question
     from ftbuild.recipe import Provider, Recipe
     from ftbuild.replies import Replies
     from ftbuild.store import Action, Store
@@ -32,6 +33,7 @@ A_PAIR = 60
 """Tokens that a question and its answer take as a line of JSON: what is expected where nothing is known."""
 
 _AN_ANSWER = 24
+_A_VERDICT = 60
 _SHARE_OF_JSON = 0.25  # of a reply with pairs: names of keys, quotes, braces
 _ROWS_A_TOKEN = 0.2  # rows that are made of a text, by its tokens (measured: 827 of 3,985)
 _A_ROW = 14  # tokens of the question and the answer of such a row
@@ -237,7 +239,7 @@ def _with(quote: Quote, provider: Provider, model: str, kept: int, expected: int
         "expected": way,
     }
     changes |= {"usd": priced(expected), "most_usd": priced(quote.most_completion_tokens)}
-    return Quote(**{**asdict(quote), **changes})
+    return replace(quote, **changes)
 
 
 # ---- the questions ----
@@ -253,15 +255,35 @@ def _of_questions(known: Known, stage: str) -> Quote:
     held_out = known.file("curate", "held_out.jsonl")
     asker = Asker(recipe, model)
     pairs = list(read_pairs(held_out)) if held_out else []
-    asked = [asker.request(q.text, q.path) for q in questions(recipe, pairs)]
+    asked = [(q, asker.request(q.text, q.path)) for q in questions(recipe, pairs)]
     unseen = recipe.curate.hold_out if held_out is None and recipe.evaluate.held_out is not None else 0
-    missing = [r for r in asked if known.replies.get(r.id) is None]
+    missing = [(q, r) for q, r in asked if known.replies.get(r.id) is None]
     kept = len(asked) - len(missing)
     missing += asked[:1] * unseen  # questions like the first one, which has to stand for those to come
-    quote = _of_requests(provider, base, missing)
+    quote = _of_requests(provider, base, [r for _, r in missing])
     usual = min(recipe.evaluate.max_tokens, _AN_ANSWER)
     quote = _with(quote, provider, model, kept, usual * len(missing), f"{usual} tokens an answer" if missing else "")
-    return Quote(**{**asdict(quote), "known": held_out is not None or recipe.evaluate.held_out is None})
+    quote = _with_judge(recipe, quote, [q for q, _ in missing], usual)
+    return replace(quote, known=held_out is not None or recipe.evaluate.held_out is None)
+
+
+def _with_judge(recipe: Recipe, quote: Quote, asked: Sequence[Question], usual: int) -> Quote:
+    """Return the quote of questions with what a judge is asked about their answers, where their graders ask one."""
+    from ftbuild.judging import asks, verdict_on
+
+    cases = [verdict_on(recipe, q.grade, q.text, "", q.expected) for q in asked if asks(q.grade)]
+    if not cases:
+        return quote
+    judge = recipe.judge
+    own = _of_requests(judge.provider, judge.model, cases)
+    own = replace(own, prompt_tokens=own.prompt_tokens + usual * len(cases))
+    own = _with(own, judge.provider, judge.model, 0, min(judge.max_tokens, _A_VERDICT) * len(cases), "")
+    counts = ("requests", "prompt_tokens", "completion_tokens", "most_completion_tokens")
+    sums: dict[str, Any] = {name: getattr(quote, name) + getattr(own, name) for name in counts}
+    for name in ("usd", "most_usd"):
+        one, other = getattr(quote, name), getattr(own, name)
+        sums[name] = None if one is None or other is None else one + other
+    return replace(quote, **sums, exact=False, expected=f"{quote.expected}, {_A_VERDICT} a verdict")
 
 
 # ---- training ----

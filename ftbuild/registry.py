@@ -94,7 +94,7 @@ class Registry(Generic[R]):
         ask about this kind of function have to offer; `readings` is how many times it reads all that there is, if it is one
         that is not given one thing at a time; `aside` names parameters that change how it works and never what it
         returns, such as the name of a variable that holds a key; `check` yields what is wrong with parameters that are right
-        each by itself, as the name of one and a message.  `traits` are whatever else those who call this kind may ask for by
+        each by itself, as the name of one and a message; `traits` are whatever else those who call this kind may ask for by
         name.
         """
 

@@ -54,7 +54,8 @@ class Splitter:
 
     def spans(self, text: str, start: int, end: int, said: Callable[[int, int], str]) -> list[Span]:
         """Return the parts of a text from `start` to `end`.  `said` is what a part says, whose tokens are counted."""
-        pieces = list(self._pieces(text, start, end))
+        told = list(self._pieces(text, start, end))
+        pieces, fresh = [piece for piece, _ in told], [begins for _, begins in told]
         sizes = self.counter.count_all([text[a:b] for a, b in pieces])
         parts: list[Span] = []
         at = 0
@@ -62,7 +63,7 @@ class Splitter:
             begin = self._overlapping(text, parts, pieces[at][0])
             room = self.most - (self.counter.count(text[begin : pieces[at][0]]) if begin < pieces[at][0] else 0)
             until, held = at + 1, sizes[at]
-            while until < len(pieces) and held + sizes[until] <= room:
+            while until < len(pieces) and held + sizes[until] <= room and not fresh[until]:
                 held += sizes[until]
                 until += 1
             while until > at + 1 and self.counter.count(said(begin, pieces[until - 1][1])) > self.most:
@@ -83,14 +84,18 @@ class Splitter:
         begin = told[-self.overlap][0] if len(told) > self.overlap else start
         return begin if self.counter.count(text[begin:start]) <= self.most // 2 else start
 
-    def _pieces(self, text: str, start: int, end: int) -> Iterator[Span]:
-        """Yield the smallest things that are kept together: paragraphs, or what they have to be split into."""
+    def _pieces(self, text: str, start: int, end: int) -> Iterator[tuple[Span, bool]]:
+        """Yield the smallest things that are kept together: paragraphs, or what they have to be split into.
+
+        With each goes whether a part has to begin there, as it does where a paragraph begins that is too long for one.
+        """
         lines = [m.span() for m in re.compile(r"[^\n]+").finditer(text, start, end) if m[0].strip()]
         for (a, b), size in zip(lines, self.counter.count_all([text[a:b] for a, b in lines]), strict=True):
             if size <= self.most:
-                yield a, b
+                yield (a, b), False
             else:
-                yield from self._smaller(text, a, b, 0)
+                for n, piece in enumerate(self._smaller(text, a, b, 0)):
+                    yield piece, n == 0
 
     def _smaller(self, text: str, start: int, end: int, depth: int) -> Iterator[Span]:
         """Yield the sentences of a paragraph, the clauses of a sentence, the words of a clause, the letters of a word."""

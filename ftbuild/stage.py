@@ -129,9 +129,20 @@ def stage(
     def register(function: Callable[[Task], None]) -> Callable[[Task], None]:
         is_quick = quick if callable(quick) else lambda _: bool(quick)
         STAGES[function.__name__] = Stage(
-            function.__name__, function, reads, inputs, outputs, version, packages, besides,
-            requests, reproducible, is_quick, trains, sees,
-        )  # fmt: skip
+            function.__name__,
+            function,
+            reads,
+            inputs,
+            outputs,
+            version,
+            packages,
+            besides,
+            requests,
+            reproducible,
+            is_quick,
+            trains,
+            sees,
+        )
         return function
 
     return register

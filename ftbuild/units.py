@@ -35,7 +35,7 @@ _SAID = re.compile(
 )
 """Who said what stood in quotation marks before, in Chinese."""
 
-_LATIN_SHORT = re.compile(r"(?<![A-Za-z])[A-Z][a-z]{0,3}\.\s*$")
+_SHORT = re.compile(r"(?<![A-Za-z])[A-Z][a-z]{0,3}\.\s*$")
 _AFTER_ELLIPSIS = re.compile(r"(?:(?<!\.)\.{3,}|…)[\"'”’)]*[ \t]+(?=[\"'“‘(]?[A-Z][a-z]*\b)")
 _BEFORE_NUMBER = re.compile(r"(?<=[。！？])(?=\d{1,3}[.、．]\D)")
 _AFTER_BRACKET = re.compile(r"(?<=[.!?][)\]])[ \t]+(?=[A-Z\"“‘(])|(?<=[。！？][）】」』”])(?=[\u3400-\u9fff])")
@@ -158,7 +158,7 @@ def _belongs(text: str, opened: int, start: int, end: int, language: str) -> boo
     if last in "”’」』":
         return bool(_SAID.match(text[start : min(end, start + 60)]))
     if last == "." and language == "zh":
-        return bool(_LATIN_SHORT.search(tail) and re.match(r"[A-Za-z]", text[start : start + 1]))
+        return bool(_SHORT.search(tail) and re.match(r"[A-Za-z]", text[start : start + 1]))
     return False
 
 

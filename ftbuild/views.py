@@ -4,6 +4,7 @@ dataset.jsonl     what was uploaded            report.html    what the model lea
 pairs.jsonl       the pairs with their origin  rejected.jsonl what was not used, and why
 model.json        the tuned model              metrics.csv    loss by step
 answers.jsonl     the probes, after            manifest.json  what went into all of it
+dropped.jsonl     documents left out, and why  cleaning.html  what the cleaning rules took
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from ftbuild.store import Action, Store, aside, read_json, write_json
 MANIFEST = "manifest.json"
 
 SHOWN = {
+    "cleaning.html": ("clean", "cleaning.html"),
+    "dropped.jsonl": ("clean", "dropped.jsonl"),
     "dataset.jsonl": ("format", "rows.jsonl"),
     "pairs.jsonl": ("curate", "pairs.jsonl"),
     "held_out.jsonl": ("curate", "held_out.jsonl"),

@@ -32,7 +32,8 @@ def option(group: str, name: str) -> dict[str, Any]:
 def rules(name: str) -> dict[str, Use[str]]:
     """Return the rules of a shipped `clean` option, in their order."""
     declared = option("clean", name)["rules"]
-    return {n: RULES.use(r["rule"], **{k: v for k, v in r.items() if k != "rule"}) for n, r in declared.items()}
+    params = {n: {k: "en" if v == "${language.name}" else v for k, v in r.items() if k != "rule"} for n, r in declared.items()}
+    return {n: RULES.use(r["rule"], **params[n]) for n, r in declared.items()}
 
 
 def cleaned(text: str, name: str = "wikitext") -> str:
@@ -61,6 +62,7 @@ def run_stage(
     stage, console = STAGES[name], Console(quiet=True)
     assert set(inputs) == set(stage.inputs)
     files = {file: folder / file.replace("/", "-") for file in inputs}
+    folder.mkdir(exist_ok=True)
     for file, records in inputs.items():
         write_jsonl(files[file], records)
     out = folder / "out"
@@ -68,4 +70,4 @@ def run_stage(
     recipe = stage.view(cast("Recipe", SimpleNamespace(**parts)))
     task = Task(recipe, "key", files, out, Services(Store(folder / "store"), console), console)
     stage.run(task)
-    return {file: list(read_jsonl(out / file)) for file in stage.outputs}, task.facts
+    return {file: list(read_jsonl(out / file)) for file in stage.outputs if "json" in file}, task.facts

@@ -58,11 +58,11 @@ def test_a_package_of_another_version_changes_the_key_and_is_named(workshop: Wor
     from ftbuild import versions
 
     real = versions.version
-    monkeypatch.setattr(versions, "version", lambda name: "99.9" if name == "mwparserfromhell" else real(name))
+    monkeypatch.setattr(versions, "version", lambda name: "99.9" if name == "regex" else real(name))
     told = {s["stage"]: s for s in workshop.run("--json", verb="plan").json["stages"]}
     assert [name for name, step in told.items() if step["verdict"] == "run"] == ["clean"]
     (reason,) = told["clean"]["reasons"]
-    assert reason["text"] == f"package mwparserfromhell changed {real('mwparserfromhell')} → 99.9"
+    assert reason["text"] == f"package regex changed {real('regex')} → 99.9"
 
 
 @pytest.mark.slow
@@ -84,3 +84,11 @@ def test_a_build_with_nothing_to_do_and_its_plan_import_nothing_heavy_and_leave_
     assert "heavy:\n" in ran.err
     assert workshop.files() == before
     assert workshop.requests == []
+
+
+def test_what_a_judge_is_asked_is_in_the_quote(workshop: Workshop) -> None:
+    told = {s["stage"]: s["quote"] for s in workshop.run("train.seed=3", "--json", verb="plan").json["stages"]}
+    grade = "++evaluate.probes.second={question: Who kept it?, grade: {grader: judge, reference: Maud Trevanion}}"
+    judged = {s["stage"]: s["quote"] for s in workshop.run("train.seed=3", grade, "--json", verb="plan").json["stages"]}
+    assert (told["evaluate"]["to_send"], judged["evaluate"]["to_send"]) == (1, 3), "another question, and a verdict"
+    assert judged["evaluate"]["prompt_tokens"] > told["evaluate"]["prompt_tokens"] + 50

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ftbuild.errors import ConfigError
-from ftbuild.recipe import Structure
-from ftbuild.records import Document
-from ftbuild.stages.structure import sections, selected
+from ftbuild.recipe import Split, Structure
+from ftbuild.records import Document, Section
+from ftbuild.stages import structure as structure_stage
+from ftbuild.stages.structure import sections, selected, tidied
+from ftbuild.tokens import of_encoding
 from tests.helpers import run_stage
 
 ARTICLE = """\
@@ -85,7 +89,7 @@ def test_markdown_has_headings_of_its_own() -> None:
     assert split(text, format="markdown") == [
         ("Introduction", "Lead"),
         ("A", "a"),
-        ("A/B", "b\n#no heading\nC"),
+        ("A/B", "b\n#no heading\n== C =="),
         ("D", "d"),
     ]
     assert split("# A\na\n## B\nb", format="markdown", levels=1)[0][0] == "A"
@@ -157,6 +161,87 @@ def test_the_stage_keeps_the_selected_sections_of_every_document(tmp_path: Path)
         ("two", "Two", "Scene 2"),
     ]
     assert facts == {"sections": 4, "characters": 2 * len("First.\nStill first.A scene.")}
+
+
+def test_a_selection_that_is_nearly_right_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    article = Document("one", "One", ARTICLE, "wikitext")
+    with pytest.raises(ConfigError, match=r"no section is called Synopsys; did you mean 'Synopsis'\?"):
+        structured(tmp_path / "a", article, select=("Synopsys",))
+    made, _ = structured(tmp_path / "b", article, select=("Music", "Act 2"))
+    assert len(made) == 1
+    assert "structure.select: no section is called Act 2; did you mean 'Synopsis/Act 2'?" in capsys.readouterr().err
+
+
+FORMATS = {
+    "wikitext": ARTICLE,
+    "markdown": "The lead.\n\n# Synopsis\n## Act 1\nFirst.\n\n- one\n    - two  \n### Scene 2 ###\nA scene.\n\\# no\n\nMusic\n=====\nNotes.\n",
+    "text": "The lead.\n\n1 Synopsis\n1.1 Act\n  First.\n\nStill.\n2 Music\nNotes.",
+}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_section_knows_its_place_in_the_clean_document(format: str) -> None:
+    document = Document("doc", "Title", FORMATS[format], format, {"revision": 17})
+    made = list(sections(document, levels=6, lead="Introduction", pattern=r"\d+(?:\.\d+)* [A-Z].*"))
+    assert len(made) > 2
+    for section in made:
+        source = document.text[section.start : section.end]
+        assert source == source.strip()
+        assert tidied(document, section.start, section.end) == section.text
+        assert section.revision == "17"
+    assert [s.start for s in made] == sorted(s.start for s in made)
+    assert all(a.end <= b.start for a, b in pairwise(made))
+
+
+def test_lines_of_markdown_keep_what_indents_them_and_lose_what_escapes_them() -> None:
+    assert split(FORMATS["markdown"], format="markdown")[1:3] == [
+        ("Synopsis/Act 1", "First.\n- one\n    - two"),
+        ("Synopsis/Act 1/Scene 2", "A scene.\n# no"),
+    ]
+
+
+def test_one_text_in_several_formats_has_one_tree() -> None:
+    wiki = "= A =\nlead\n== B ==\nb\n=== C ===\nc\n== D ==\nd\n"
+    markdown = "# A\nlead\n\nB\n-\nb\n".replace("B\n-\n", "B\n--\n") + "### C\nc\n## D\nd\n"
+    assert split(wiki) == split(markdown, format="markdown")
+
+
+ENGLISH = "The keeper lit the lamp. He climbed the stairs, all one hundred and nine of them. It was dark."
+CHINESE = "灯塔看守人点亮了灯。他爬上了楼梯，一共一百零九级。天很黑。"
+
+
+@pytest.mark.parametrize(("language", "text"), [("en", ENGLISH), ("zh", CHINESE)])
+@pytest.mark.parametrize("overlap", [0, 1])
+@pytest.mark.parametrize("most", [12, 40, 100])
+def test_parts_have_no_more_tokens_than_they_may(language: str, text: str, overlap: int, most: int) -> None:
+    body = "\n\n".join([text * n for n in (1, 3, 1, 6)] + ["x" * 300, "a, b; " * 80])
+    document = Document("doc", "Title", f"== One ==\n{body}\n=== Deep ===\n{text}\n== Two ==\n{text}", "wikitext")
+    counter = of_encoding("o200k_base")
+    wanted = Structure(levels=1, split=Split(most, overlap, language=language))
+    work = structure_stage._set_up(wanted)
+    made = [Section(**{**json.loads(line), "path": ()}) for line in structure_stage._of_document(work, document)[0]]
+    ends = 0
+    for section in made:
+        assert counter.count(section.text) <= most
+        assert section.start <= ends + 20 or section.part == 1
+        assert not document.text[ends : section.start].strip("= \n").replace("One", "").replace("Two", "")
+        ends = section.end
+    assert ends == len(document.text)
+    assert [s.part for s in made if s.parts == made[0].parts][: made[0].parts] == list(range(1, made[0].parts + 1))
+    assert len({s.id for s in made}) == len(made)
+    if overlap and most == 100:
+        assert any(b.start < a.end for a, b in pairwise(made) if b.part > 1)
+    else:
+        assert overlap or all(b.start >= a.end for a, b in pairwise(made))
+
+
+def test_parts_end_at_paragraphs_and_else_at_sentences() -> None:
+    text = f"{ENGLISH}\n\n{ENGLISH}\n\n{ENGLISH} {ENGLISH}"
+    document = Document("doc", "Title", text, "text")
+    work = structure_stage._set_up(Structure(split=Split(30)))
+    made = [json.loads(line)["text"] for line in structure_stage._of_document(work, document)[0]]
+    assert made[:2] == [ENGLISH, ENGLISH]
+    assert all(part.endswith(".") for part in made)
 
 
 def test_the_stage_drops_sections_that_are_too_short(tmp_path: Path) -> None:

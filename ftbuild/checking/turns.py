@@ -26,6 +26,17 @@ def roles(_: About) -> Watch:
     return Watch(each, fix="every row ends with what the assistant is to say; what does not is to be completed or dropped")
 
 
+@CHECKS("template")
+def template(_: About) -> Watch:
+    """Say which conversations the model's own chat template does not take."""
+
+    def each(row: Row) -> Iterator[Problem]:
+        if row.unlaid:
+            yield error(f"the model's chat template does not take the conversation: {row.unlaid}", row)
+
+    return Watch(each, fix="write the turns as this model wants them, or choose another model")
+
+
 def _chat(row: Row) -> Iterator[Problem]:
     turns = row.turns
     said = [t["role"] for t in turns]
@@ -99,26 +110,26 @@ def tool_calls(_: About) -> Watch:
 
 def _calls(turns: Turns, tools: set[str], row: Row) -> Iterator[Problem]:
     """Yield what is wrong with the calls of one conversation."""
-    open_: set[str] = set()
+    open_ = set[str]()
     for n, turn in enumerate(turns):
         if turn["role"] == "tool":
             id_ = turn.get("tool_call_id")
             if id_ is None:
                 yield error("the result of a call has no tool_call_id", row)
+                open_.clear()
             elif id_ not in open_:
                 yield error("the result of a call belongs to no call before it", row)
             open_.discard(str(id_))
             continue
         if open_:
             yield error("a call has no result before the next turn", row)
-            open_ = set()
-        for call in turn.get("tool_calls") or ():
+        calls = turn.get("tool_calls") or ()
+        for call in calls:
             yield from _call(call, tools, row)
-            if "id" in call:
-                if call["id"] in open_:
-                    yield error("two calls have the same id", row)
-                if n + 1 < len(turns):  # a row may end with a call
-                    open_.add(call["id"])
+        ids = [call["id"] for call in calls if "id" in call]
+        if len(set(ids)) < len(ids):
+            yield error("two calls have the same id", row)
+        open_ = set(ids) if n + 1 < len(turns) else set()  # a row may end with a call
     if open_:
         yield error("a call has no result before the next turn", row)
 

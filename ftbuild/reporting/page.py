@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _SAMPLES = 5
 _REJECTS = 40
+_DOCUMENTS = 30  # that are told of one by one
+_SECTIONS = 200
 
 
 def page(recipe: Recipe, inputs: Mapping[str, Path], facts: Mapping[str, Mapping[str, Any]]) -> str:
@@ -39,17 +41,13 @@ def page(recipe: Recipe, inputs: Mapping[str, Path], facts: Mapping[str, Mapping
         answers=_answers(inputs),
         model=read_json(inputs["train/model.json"]),
         loss=line_chart(_losses(inputs["train/metrics.csv"])),
-        documents=[
-            {"title": d.title, "characters": len(d.text), "meta": d.meta}
-            for d in read_documents(inputs["clean/documents.jsonl"])
-        ],
-        sections=[(" / ".join(s.path), len(s.text)) for s in read_sections(inputs["structure/sections.jsonl"])],
+        **_documents(inputs),
+        rules=list(facts.get("clean", {}).get("removed", {}).items()),
         counts=_counts(pairs),
         samples=_samples(pairs),
         rejected=list(islice(rejected, _REJECTS)),
         rejected_count=len(rejected),
         reasons=Counter(_reason(r["reason"]) for r in rejected).most_common(),
-        rules=list(facts.get("clean", {}).get("removed", {}).items()),
         row=next(read_jsonl(inputs["format/rows.jsonl"])),
         facts=facts,
         costs=costs(recipe, facts),
@@ -63,6 +61,22 @@ def page(recipe: Recipe, inputs: Mapping[str, Path], facts: Mapping[str, Mapping
 def _answers(inputs: Mapping[str, Path]) -> list[dict[str, Any]]:
     before, after = (list(read_jsonl(inputs[f"{s}/answers.jsonl"])) for s in ("baseline", "evaluate"))
     return [{"question": a["question"], "before": b, "after": a} for b, a in zip(before, after, strict=True)]
+
+
+def _documents(inputs: Mapping[str, Path]) -> dict[str, Any]:
+    """Return the first documents with their sections, and how many more there are."""
+    told: list[dict[str, Any]] = []
+    more = 0
+    for d in read_documents(inputs["clean/documents.jsonl"]):
+        if len(told) < _DOCUMENTS:
+            told.append({"id": d.id, "title": d.title, "characters": len(d.text), "meta": d.meta})
+        else:
+            more += 1
+    sections: dict[str, list[tuple[str, int]]] = {d["id"]: [] for d in told}
+    for s in read_sections(inputs["structure/sections.jsonl"]):
+        if len(own := sections.get(s.document, ())) < _SECTIONS and s.document in sections:
+            sections[s.document] = [*own, (" / ".join(s.path), len(s.text))]
+    return {"documents": told, "more_documents": more, "sections": sections}
 
 
 def _losses(file: Path) -> list[tuple[float, float]]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
 from ftbuild.errors import ConfigError
+from ftbuild.headings import code
 from ftbuild.patterns import Pattern
 from ftbuild.registries import RULES
 
@@ -51,12 +53,41 @@ def normalise(text: str, *, form: Literal["NFC", "NFKC", "NFD", "NFKD"] = "NFC")
 
 
 @RULES("whitespace")
-def whitespace(text: str) -> str:
-    """One space between words, none before a comma or a full stop, no brackets that were emptied, at most one empty line."""
+def whitespace(text: str, meta: Mapping[str, Any] = {}) -> str:
+    """One space between words, none before a comma or a full stop, no brackets that were emptied, at most one empty line.
+
+    In Markdown, what indents a line stays, and so does code.
+    """
+    if meta.get("format") == "markdown":
+        pieces = [code if is_code else _tidied_markdown(code) for is_code, code in _code_apart(text)]
+        return re.sub(r"\n{3,}", "\n\n", "".join(pieces)).strip("\n")
+    return _tidied(text).strip()
+
+
+def _tidied(text: str) -> str:
     text = re.sub(r"\([\s,;]*\)", "", text)
     text = re.sub(r"\([\s,;]+", "(", text)
     text = re.sub(r"(?<![ \t,;])[ \t,;]*[ \t]\)", ")", text)
     text = re.sub(r"[ \t]+", " ", text)
     text = re.sub(r" ?\n ?", "\n", text)
-    text = re.sub(r" +([,.;:!?])(?=\s|$)", r"\1", text)
-    return re.sub(r"\n{3,}", "\n\n", text).strip()
+    text = re.sub(r" +([,.])(?=\s|$)", r"\1", text)
+    return re.sub(r"\n{3,}", "\n\n", text)
+
+
+def _tidied_markdown(text: str) -> str:
+    tidied = []
+    for line in text.splitlines(keepends=True):
+        said = line.lstrip(" \t")
+        end = "\n" if line.endswith("\n") else ""
+        tidied.append((line[: len(line) - len(said)] + _tidied(said).strip() if said.strip() else "") + end)
+    return "".join(tidied)
+
+
+def _code_apart(text: str) -> Iterator[tuple[bool, str]]:
+    """Yield Markdown in pieces, and whether each is code."""
+    last = 0
+    for start, end in code(text):
+        yield False, text[last:start]
+        yield True, text[start:end]
+        last = end
+    yield False, text[last:]

@@ -15,18 +15,18 @@ _EMAIL_BEFORE = re.compile(r"[A-Za-z0-9_.+%'-]{1,64}$")
 _EMAIL_AFTER = re.compile(r"(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}", re.ASCII)
 
 _PHONE = re.compile(
-    r"(?<![\w./-])(?:"
+    r"(?<![A-Za-z0-9_./-])(?:"
     r"(?:\+|00)[1-9]\d{0,2}[ .()/-]{0,2}(?:\d[ .()/-]{0,2}){6,12}\d"  # international
     r"|1[3-9]\d[ -]?\d{4}[ -]?\d{4}"  # a Chinese mobile
     r"|\(?0\d{2,3}\)?[ -]?\d{7,8}(?:-\d{1,5})?"  # a Chinese landline with its area code
     r"|[48]00[ -]\d{3,4}[ -]\d{3,4}"
     r"|(?:1[ .-])?\(\d{3}\)[ ]?\d{3}[ .-]\d{4}|(?:1[ .-])?\d{3}([.-])\d{3}\1\d{4}"  # North America
     r"|\(0\d{2,4}\)[ ]?\d{3,4}[ ]?\d{3,4}|0\d{3,4} \d{3} ?\d{3,4}"  # Britain and its neighbours
-    r")(?![\w-]|[.]\d)"
+    r")(?![A-Za-z0-9_-]|[.]\d)"
 )
 _ID = re.compile(r"(?<![\dA-Za-z])(?:\d{6}(?:18|19|20)\d{9}[\dXx]|\d{3}-\d{2}-\d{4})(?![\dA-Za-z])")
 _CARD = re.compile(r"(?<![\d.-])\d(?:[ -]?\d){12,18}(?![\d]|[.-]\d)")
-_IBAN = re.compile(r"(?<!\w)[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}(?!\w)")
+_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}(?![A-Za-z0-9])")
 
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 

@@ -1,7 +1,7 @@
-"""Cleaning rules for MediaWiki markup, each of them on the parse tree of mwparserfromhell.
+"""Rules for MediaWiki markup on the parse tree of mwparserfromhell (`pip install ftbuild[wikitext]`), one a kind of markup.
 
-What a template means, and how a namespace is called, is not decided here: names come from the recipe (`conf/clean`).
-Headings are left standing as `== … ==` for `ftbuild.stages.structure` to read.
+They are what the scanner of `ftbuild.rules.wikitext` is tested against, and an engine of their own: `clean=wikitext_tree`.  What
+a template means, and how a namespace is called, is in the recipe.  Headings are left standing as `== … ==`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ftbuild.errors import ConfigError
 from ftbuild.registries import RULES
+from ftbuild.versions import versions
+
+
+def _depends(_: object) -> dict[str, str]:
+    return versions("mwparserfromhell")
+
 
 Change = Callable[[Any], str | None]
 
@@ -25,7 +32,13 @@ def rewrite(text: str, change: Change, *, emphasis: bool = False) -> str:
 
     Italics and bold are nodes only with `emphasis`: an apostrophe before them can keep the parser from seeing what is around.
     """
-    import mwparserfromhell
+    try:
+        import mwparserfromhell
+    except ImportError as error:
+        raise ConfigError(
+            "the rules of clean=wikitext_tree need mwparserfromhell, which is not installed",
+            hint="pip install 'ftbuild[wikitext]', or clean=wikitext, which needs nothing",
+        ) from error
 
     text = _BROKEN_TAG.sub(r"\1 ", text)
     code = mwparserfromhell.parse(text, skip_style_tags=not emphasis)
@@ -53,20 +66,20 @@ def _tag(node: Any) -> str:
     return str(node.tag).strip().lower() if _kind(node) == "Tag" else ""
 
 
-@RULES("drop_comments", formats=_FORMATS)
+@RULES("drop_comments", formats=_FORMATS, depends=_depends)
 def drop_comments(text: str) -> str:
     """Drop `<!-- … -->`."""
     return rewrite(text, lambda node: "" if _kind(node) == "Comment" else None)
 
 
-@RULES("drop_tags", formats=_FORMATS)
+@RULES("drop_tags", formats=_FORMATS, depends=_depends)
 def drop_tags(text: str, *, tags: tuple[str, ...]) -> str:
     """Drop these HTML-like tags with everything in them; wiki tables count as `table`."""
     names = {t.lower() for t in tags}
     return rewrite(text, lambda node: "" if _tag(node) in names else None)
 
 
-@RULES("unwrap_tags", formats=_FORMATS)
+@RULES("unwrap_tags", formats=_FORMATS, depends=_depends)
 def unwrap_tags(text: str) -> str:
     """Replace every other tag by what it holds: italics, bold, `<small>`; line breaks by a space."""
 
@@ -80,7 +93,7 @@ def unwrap_tags(text: str) -> str:
     return rewrite(text, change, emphasis=True)
 
 
-@RULES("drop_links", formats=_FORMATS)
+@RULES("drop_links", formats=_FORMATS, depends=_depends)
 def drop_links(text: str, *, prefixes: tuple[str, ...]) -> str:
     """Drop links into these namespaces whole, captions and all: files, categories, other languages."""
     starts = tuple(f"{p.lower()}:" for p in prefixes)
@@ -91,7 +104,7 @@ def drop_links(text: str, *, prefixes: tuple[str, ...]) -> str:
     return rewrite(text, change)
 
 
-@RULES("unlink", formats=_FORMATS)
+@RULES("unlink", formats=_FORMATS, depends=_depends)
 def unlink(text: str) -> str:
     """Replace `[[a|b]]` and `[url b]` by b, and `[[a]]` by a; a file that no rule dropped, by its caption."""
 
@@ -105,7 +118,7 @@ def unlink(text: str) -> str:
     return rewrite(text, change)
 
 
-@RULES("templates", formats=_FORMATS)
+@RULES("templates", formats=_FORMATS, depends=_depends)
 def templates(text: str, *, keep: Mapping[str, str] = {}) -> str:
     """Drop every `{{…}}`, but put a parameter in the place of those whose text counts: `keep: {lang: "2"}`.
 

@@ -2,7 +2,7 @@
 
 In: documents.  Out: `documents.jsonl`, the same documents with clean text; `rules.jsonl`, how many characters each rule took
 from each; `dropped.jsonl`, the documents of which nothing is left, with the reason; `effects.json`, what the rules did to all
-of them together, with examples.
+of them together, with examples, and `cleaning.html`, the same as a page.
 
 A document that cannot be cleaned is left out, with a warning, or ends the build, as `clean.on_error` says.  The work is spread
 over all cores; what comes out is the same for any number of them.
@@ -29,6 +29,7 @@ _CHANGED = 20  # documents that are named because most was taken from them
 _SAMPLES = 3  # documents that are shown before and after
 _LONGEST = 4000  # characters of such a document
 _WARNINGS = 5
+_OFTEN = 50  # documents after which the progress is shown
 
 
 def rules_depend(recipe: Recipe) -> Mapping[str, str]:
@@ -84,8 +85,8 @@ class Effects:
 @stage(
     reads=("clean",),
     inputs=("fetch/documents.jsonl",),
-    outputs=("documents.jsonl", "rules.jsonl", "dropped.jsonl", "effects.json"),
-    packages=("mwparserfromhell", "regex"),
+    outputs=("documents.jsonl", "rules.jsonl", "dropped.jsonl", "effects.json", "cleaning.html"),
+    packages=("regex", "jinja2"),
     besides=rules_depend,
     quick=True,
     version=2,
@@ -93,6 +94,7 @@ class Effects:
 def clean(task: Task) -> None:
     """Run the cleaning rules over every document."""
     from ftbuild.cleaning import cleaned, refuse
+    from ftbuild.reporting.cleaning import page
     from ftbuild.ruletests import verify
 
     wanted, effects, dropped = task.recipe.clean, Effects(), list[dict[str, str]]()
@@ -110,13 +112,14 @@ def clean(task: Task) -> None:
     with (
         task.console.step("cleaning") as bar,
         (task.out / "documents.jsonl").open("w", encoding="utf-8") as documents,
-        (task.out / "rules.jsonl").open("w", encoding="utf-8") as told,
+        (task.out / "rules.jsonl").open("w", encoding="utf-8") as accounts,
     ):
         for item in cleaned(lines(), wanted.rules, seconds=wanted.seconds, jobs=wanted.jobs, originals=_SAMPLES):
             effects.add(item)
-            bar(read / 1e6, size / 1e6, documents=f"{effects.count:,}")
+            if effects.count % _OFTEN == 0:
+                bar(min(99, 100 * read // size), 100, documents=f"{effects.count:,}")
             account = {"document": item.title, "before": item.before, "after": item.after, "removed": item.removed}
-            told.write(json.dumps(account, ensure_ascii=False) + "\n")
+            accounts.write(json.dumps(account, ensure_ascii=False) + "\n")
             if item.dropped:
                 if wanted.on_error == "stop" and item.failed:
                     refuse(item)
@@ -130,7 +133,9 @@ def clean(task: Task) -> None:
                 sample = {"document": item.title, "before": item.original[:_LONGEST], "after": text[:_LONGEST]}
                 effects.samples.append(sample)
     _write(task.out / "dropped.jsonl", dropped)
-    (task.out / "effects.json").write_text(json.dumps(effects.told(), ensure_ascii=False) + "\n", encoding="utf-8")
+    told = effects.told()
+    (task.out / "effects.json").write_text(json.dumps(told, ensure_ascii=False) + "\n", encoding="utf-8")
+    (task.out / "cleaning.html").write_text(page(told, dropped), encoding="utf-8")
     if effects.count and len(dropped) == effects.count:
         first = dropped[0]
         raise SourceError(

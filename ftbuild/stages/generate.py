@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from itertools import product
+from dataclasses import asdict, dataclass, field, replace
+from itertools import groupby, product
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ftbuild.digest import digest
@@ -22,7 +23,7 @@ from ftbuild.providers import answering
 from ftbuild.records import Origin, Pair, Rejected, line, read_sections
 from ftbuild.registries import KINDS
 from ftbuild.stage import Task, stage
-from ftbuild.units import units
+from ftbuild.units import Around, surroundings, units
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,18 +155,31 @@ def every_request(recipe: Recipe, file: Path) -> Iterator[Asked]:
     who = answering(teacher.provider, teacher.model)
     for name, template in chosen(recipe).items():
         varied = [dict(zip(template.vary, values, strict=True)) for values in product(*template.vary.values())]
-        sections = read_sections(file)
-        for unit in units(sections, template.unit, recipe.language.name):
+        for unit, around in _units(recipe, file, template.unit):
             for values in varied:
-                rendered = prompts.file(template.file, {**recipe.vars, **_context(unit, template), **values})
+                rendered = prompts.file(template.file, {**recipe.vars, **_context(unit, template, around), **values})
                 for sample in range(template.samples):
                     request = _request(recipe, template, rendered, sample, who)
                     yield Asked(name, template, unit, request, teacher.attempts, teacher.more)
 
 
-def _context(unit: Unit, template: Template) -> dict[str, Any]:
+def _units(recipe: Recipe, file: Path, kind: str) -> Iterator[tuple[Unit, Around]]:
+    """Yield the units of all sections with what stands around those, a document at a time."""
+    language = recipe.language.name
+    for _, group in groupby(read_sections(file), key=attrgetter("document")):
+        sections = list(group)
+        for section, around in zip(sections, surroundings(sections, language), strict=True):
+            for unit in units([section], kind, language):
+                yield unit, around
+
+
+def _context(unit: Unit, template: Template, around: Around) -> dict[str, Any]:
     section = unit.section
     return {
+        **asdict(around),
+        "part": section.part,
+        "parts": section.parts,
+        "revision": section.revision,
         "title": section.title,
         "section": section.path[0],
         "subsection": section.path[-1],
@@ -215,14 +229,13 @@ def _read(one: Asked, said: Sequence[Said], results: _Results) -> None:
     """Write down what the replies about a unit hold, and how it ended."""
     section = one.unit.section
     digest_ = results.digests[one.template.file][:16]
-    passage = one.unit.text if one.template.unit != "section" else ""
+    place = Origin.of(section, passage=one.unit.text if one.template.unit != "section" else "")
     usage: Counter[str] = Counter()
     for each in said:
         id_ = each.request.id
 
         def origin(number: int, id_: str = id_) -> Origin:
-            whole = Origin.of(section, passage=passage)
-            return replace(whole, template=one.name, template_digest=digest_, request=id_[:16], line=number)
+            return replace(place, template=one.name, template_digest=digest_, request=id_[:16], line=number)
 
         for found in each.found:
             completion = found.completion or one.unit.text

@@ -7,7 +7,7 @@ clean document; sections too long for a request in parts.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +63,7 @@ def tidied(document: Document, start: int, end: int, inner: Sequence[Heading] = 
         pieces += [document.text[last : heading.start], heading.text]
         last = heading.end
     source = "".join([*pieces, document.text[last:end]])
-    if document.format == "markdown":
+    if document.format in ("markdown", "html"):
         return "\n".join(unescape(line.rstrip()) for line in source.splitlines() if line.strip()).strip()
     return "\n".join(line.strip() for line in source.splitlines() if line.strip())
 
@@ -144,14 +144,21 @@ def structure(task: Task) -> None:
     wanted = task.recipe.structure
     names: dict[str, None] = {}
     missing = set(wanted.select)
-    count = characters = documents = 0
+    count = characters = documents = read = 0
     with (
         task.console.step("finding sections") as bar,
         task.input("clean/documents.jsonl").open(encoding="utf-8") as source,
         (task.out / "sections.jsonl").open("w", encoding="utf-8") as out,
     ):
         total = task.input("clean/documents.jsonl").stat().st_size
-        for batch in mapped(_of_batch, batches(source, len), setup=_set_up, given=wanted):
+
+        def lines_of(file: Iterable[str]) -> Iterator[str]:
+            nonlocal read
+            for line in file:
+                read += len(line.encode())
+                yield line
+
+        for batch in mapped(_of_batch, batches(lines_of(source), len), setup=_set_up, given=wanted):
             for lines, found, size in batch:
                 documents += 1
                 out.writelines(f"{line}\n" for line in lines)
@@ -160,7 +167,8 @@ def structure(task: Task) -> None:
                     missing -= {p for p in missing if any(named(path, (p,)) for path in found)}
                 if len(names) < _MOST_NAMES:
                     names |= dict.fromkeys("/".join(path) for path in found)
-            bar(characters / 1e6, total / 1e6, documents=f"{documents:,}")
+            if read < total:
+                bar(100 * read // total, 100, documents=f"{documents:,}")
     if documents and not count:
         raise _nothing(wanted, names)
     for pattern in sorted(missing):
@@ -186,7 +194,10 @@ def _nearest(pattern: str, names: Mapping[str, Any]) -> str:
 
     by_fold: dict[str, str] = {}
     for name in names:
-        by_fold.setdefault(folded(name), name)
-        by_fold.setdefault(folded(name.rpartition("/")[2]), name)
+        parts = name.split("/")
+        for n in range(1, len(parts) + 1):
+            above = "/".join(parts[:n])
+            by_fold.setdefault(folded(above), above)
+            by_fold.setdefault(folded(parts[n - 1]), above)
     close = difflib.get_close_matches(folded(pattern), by_fold, n=1, cutoff=0.6)
     return f"; did you mean {by_fold[close[0]]!r}?" if close else ""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-VERBS = {"build": "build", "plan": "plan", "ask": "ask", "export": "export"}
+VERBS = {"build": "build", "plan": "plan", "ask": "ask", "clean": "clean", "export": "export"}
 """Verbs that work on a recipe, with the modules of this package that they live in."""
 
 WITHOUT_RECIPE = {"recipes": "recipes", "new": "new", "show": "look", "diff": "look", "gc": "clean_up", "serve": "serve"}
@@ -23,6 +23,7 @@ EITHER = {"check": "check"}
 
 OPTIONS: dict[str, dict[str, bool]] = {
     "check": {"--fix": False, "--model": True},
+    "clean": {"--diff": False, "--document": True},
     "export": {"--to": True},
     "new": {"--from": True},
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ def check(arguments: Arguments, console: Console) -> int:
     An error is what a provider refuses, a warning what makes a worse model, a hint something to think about.  The exit code is
     1 if there are errors; with --fix, if there are errors in what was written.
 
-    ftbuild check +recipe=NAME  checks the rows of a recipe as they were built last.
+    ftbuild check +recipe=NAME  runs the tests of its cleaning rules (clean.tests), and checks its rows as they were built last.
     """
     from ftbuild.checking.reading import Lines
 
@@ -57,27 +58,39 @@ def check(arguments: Arguments, console: Console) -> int:
 
 
 def of_recipe(build: Build, arguments: Arguments, console: Console) -> tuple[int, float | None]:
-    """Check the rows of a recipe as they were built last, for the model that it trains."""
+    """Check a recipe: the tests of its cleaning rules, and its rows as they were built last, for the model that it trains."""
     from ftbuild.checking.reading import Lines
     from ftbuild.checking.running import about
+    from ftbuild.ruletests import failures
 
     none(arguments.words)
     for flag in arguments.options:
         raise ConfigError(f"--{flag} is for files; the rows of a recipe are mended by its rules and filters")
     recipe, file = build.recipe, build.folder / "dataset.jsonl"
+    failed = list(failures(recipe.clean))
+    for failure in failed:
+        console.result(f"clean.tests.{failure.test}: not what is expected (- expected, + made)")
+        for line in failure.diff():
+            console.lines(line)
+    count = len(recipe.clean.tests)
+    if count:
+        console.result(f"{recipe.name}: {count - len(failed)} of {count} tests of rules passed")
+    tests = {"tests": {"run": count, "failed": [asdict(failure) for failure in failed]}}
     if not file.is_file():
-        console.result(f"{recipe.name}: the recipe is right; its rows are not built yet")
-        return 0, None
+        if console.as_json:
+            console.json(tests)
+        console.result(f"{recipe.name}: {'its rows' if failed else 'the recipe is right; its rows'} are not built yet")
+        return int(bool(failed)), None
     known = about(
         recipe.trainer.provider, recipe.trainer.base_model, state=build.store.root / "local",
         separator=recipe.format.separator, stop=recipe.format.stop,
     )  # fmt: skip
     checked = _run(Lines(file), known, console)
     if console.as_json:
-        console.json(_told(str(file), checked, known, None, checked))
+        console.json({**_told(str(file), checked, known, None, checked), **tests})
     else:
         _show(str(file), checked, known, console)
-    return (0 if checked.ok else 1), None
+    return (0 if checked.ok and not failed else 1), None
 
 
 def _about(model: str, state: Path) -> About:
@@ -85,8 +98,8 @@ def _about(model: str, state: Path) -> About:
     from ftbuild.recipe import Provider
     from ftbuild.tokens import encoding
 
-    local = model and not encoding(model)
-    return about(Provider(kind="local" if local else "openai"), model, state=state)
+    local = about(Provider(kind="local"), model, state=state) if model and not encoding(model) else None
+    return local if local and local.counter.exact else about(Provider(), model, state=state)
 
 
 def _run(lines: Lines, about: About, console: Console) -> Checked:
@@ -124,7 +137,8 @@ def _show(name: str, checked: Checked, about: About, console: Console) -> None:
         rows = [(f.severity, f"{f.count:,} ×", _what(f), f.rule) for f in checked.findings]
         console.table("", ("", "", "What", "Rule"), rows, styles=("bold", "", "", "dim"))
         console.result()
-    how = f"tokens ({about.counter.name})" if about.counter.exact else "tokens (an estimate; --model NAME counts exactly)"
+    guess = f"the tokenizer of {about.model} is not at hand" if about.model else "--model NAME counts exactly"
+    how = f"tokens ({about.counter.name})" if about.counter.exact else f"tokens (an estimate; {guess})"
     kind = f" {checked.kind}" if checked.kind else ""
     console.result(f"{name}: {checked.rows:,}{kind} rows, {checked.tokens:,} {how}, the longest row {checked.longest:,}")
     for what, mark in (("separator", about.separator), ("stop token", about.stop)):

@@ -37,7 +37,7 @@ def form(text: str, where: str) -> Form:
     groups: list[list[Form]] = [[]]
     for token in _TOKEN.finditer(text):
         if token[1] is not None:
-            groups[-1].append(_part(token[1].strip() if token[1].strip() != "" else " ", where))
+            groups[-1].append(_part(token[1], where))
         elif token[2] == "[":
             groups.append([])
         elif token[2] == "]":

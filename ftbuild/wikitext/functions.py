@@ -57,6 +57,20 @@ def convert(params: Params, table: Table) -> str:
     return f"{first}; {second}" if params.get("disp") == "or" else f"{first} ({second})"
 
 
+def cvt(params: Params, table: Table) -> str:
+    """Return a measure as `convert` does, with the units' symbols."""
+    return convert({"abbr": "on", **params}, table)
+
+
+def fraction(params: Params, table: Table) -> str:
+    """Return a fraction: `{{frac|1|2}}` as 1/2, `{{frac|3|1|2}}` as 3 1/2, `{{frac|8}}` as 1/8."""
+    del table
+    parts = [params[n] for n in ("1", "2", "3") if params.get(n)]
+    if len(parts) < 2:  # noqa: PLR2004
+        return f"1/{parts[0]}" if parts else ""
+    return f"{' '.join(parts[:-1])}/{parts[-1]}"
+
+
 def _value_known(number: str) -> bool:
     return _NUMBER.fullmatch(number) is not None and len(number) < 30  # noqa: PLR2004
 
@@ -111,7 +125,7 @@ def _pretty(number: str, table: Table) -> str:
     whole, dot, decimals = number.replace(",", "").partition(".")
     sign = "−" if whole[:1] in "-−" else ""
     whole = whole.lstrip("-−+")
-    return sign + _separated((f"{int(whole):,}" if len(whole) > 4 or "," in number else whole) + dot + decimals, table)  # noqa: PLR2004
+    return sign + _separated((f"{int(whole):,}" if len(whole) > 3 else whole) + dot + decimals, table)  # noqa: PLR2004
 
 
 def _separated(text: str, table: Table) -> str:
@@ -215,6 +229,13 @@ def ipa(params: Params, table: Table) -> str:
     return f"{said.format(language) if language or '{' not in said else ''}[{sound}]" if sound else ""
 
 
+def sound(params: Params, table: Table) -> str:
+    """Return a pronunciation in the brackets of phonetic writing."""
+    del table
+    text = params.get("1", "").strip()
+    return text if text[:1] in ("[", "/", "") else f"[{text}]"
+
+
 def sounds(params: Params, table: Table) -> str:
     """Return an English pronunciation given sound by sound: `{{IPAc-en|ˈ|ɑr|d|v|ɑr|k}}`."""
     del table
@@ -247,6 +268,24 @@ def quantity(params: Params, table: Table) -> str:
 
 FUNCTIONS: dict[str, Callable[[Params, Table], str]] = {
     f.__name__: f
-    for f in (convert, number, choice, ordinal, date, lower, upper, last, title, pipe, ipa, sounds, respelled, quantity)
+    for f in (
+        convert,
+        cvt,
+        fraction,
+        number,
+        choice,
+        ordinal,
+        date,
+        lower,
+        upper,
+        last,
+        title,
+        pipe,
+        ipa,
+        sound,
+        sounds,
+        respelled,
+        quantity,
+    )
 }
 """All functions by the name that a form calls them by."""

@@ -17,7 +17,7 @@ _BLOCK = frozenset(
 )
 _SPACE = frozenset({"br", "td", "th"})
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9-]*)((?:[\s/][^<>]*)?)>")
-_HTML_HEADING = re.compile(r"<h([1-6])\b[^<>]*>([^<\n]*(?:<(?!/h)[^<\n]*)*)</h\1\s*>", re.IGNORECASE)
+_HTML_HEADING = re.compile(r"<h([1-6])\b[^<>]*>([^<\n]*(?:<(?!/?h[1-6])[^<\n]*)*)</h\1\s*>", re.IGNORECASE)
 _EXTERNAL = re.compile(
     r"\[((?:https?:|ftps?:|mailto:|news:|irc:|git:|svn:)?//[^\s\[\]<>\"]*|mailto:[^\s\[\]<>\"]*)([^\[\]\n]*)\]", re.IGNORECASE
 )
@@ -32,10 +32,11 @@ _STRAY = re.compile(
     r"\[\[|\]\]|\{\{+|\}\}+|\{\||\|\}|'{2,}|</?[a-zA-Z][^<>\n]*>|</?(?:ref|nowiki|br|small|div|span|sub|sup)\b/?|<!--|-->|-\{|\}-"
 )
 _ENTITY = re.compile(r"&(#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
+_SPACES = "\u00a0\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f"
 _EMPTY = re.compile(r"\([ \t,;:،、/]*\)|（[ \t,;:,、；：，/]*）|\[[ \t]*\]|「」|『』|“”|«[ \t]*»")
 _FIRST_IN_BRACKET = re.compile(r"([(（])[ \t]*(?:[,;،、；，:：][ \t]*)+")
 _LAST_IN_BRACKET = re.compile(r"[,;،、；，:：][ \t]*([)）])")
-_REPEATED = re.compile(r"[,;،、；，](?:[ \t]*[,;،、；，])+(?=[ \t\n]|(?<=[،、；，]))")
+_REPEATED = re.compile(r"[,;،、；，](?<![,;،、；，].)(?:[ \t]{0,2}[,;،、；，]){1,6}+(?=[ \t\n]|(?<=[،、；，]))")
 
 
 def finish(text: str, table: Table, options: Options, book: Book) -> str:
@@ -53,6 +54,9 @@ def finish(text: str, table: Table, options: Options, book: Book) -> str:
         text = _without_tail(text, table, book)
     if "&" in text:
         text = _ENTITY.sub(_character, text)
+    for space in _SPACES:
+        if space in text:
+            text = text.replace(space, " ")
     return released(text[1:])
 
 

@@ -17,6 +17,10 @@ _BLANK_LINE = re.compile(r"[ \t]*\n")
 _FILE_LINE = re.compile(r"(?m)^[^|\n]*\|(?:[^|\n]*=[^|\n]*\|)*(.*)$")
 
 
+_NEAR = 200
+_LETTERS = re.compile(r"[^\W_]+")
+
+
 class _Closers:
     """Finds the first closing tag of a name after a position; the same stretch of text is never searched twice."""
 
@@ -77,6 +81,8 @@ def settle(text: str, table: Table, options: Options, book: Book) -> str:
                 content = text[inside : close[0]]
         out.append(text[position:start])
         left = _rendered(kind, name, content, options)
+        if not left and kind == "math" and text[max(0, start - _NEAR) : start].rpartition("\n")[2].startswith("="):
+            left = protected(" ".join(_LETTERS.findall(content)))  # a heading must not be left without a name
         out.append(left)
         if close is not None or text[inside - 2] == "/":
             book[kind].append(text[start:end])

@@ -25,8 +25,9 @@ _OTHERS = ("variants", "thousand", "decimal", "day_first", "same_as")
 _TAG_KINDS = ("references", "galleries", "math", "code", "verbatim", "tables", "quotes", "poems", "drop")
 
 
-Star = tuple[str, str, tuple[Form | None, bool]]
+Star = tuple[str, str, Form | None, bool]
 """What stands before and behind the `*` in the name of templates, their form, and whether the `*` is a number (`#`)."""
+Layer = tuple[Mapping[str, Form | None], tuple[Star, ...]]
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class Table:
     categories: frozenset[str]
     wikis: frozenset[str]
     tail: frozenset[str]
-    templates: Mapping[str, Form | None]
-    stars: tuple[Star, ...]
+    layers: tuple[Layer, ...]
+    """Templates whose text counts: the language's own before those of all and those of other languages."""
     tags: Mapping[str, str]
     opaque: re.Pattern[str]
     magic: frozenset[str]
@@ -56,20 +57,22 @@ class Table:
         """Return the form of a template, if its text counts, and what a `*` in its name stands for."""
         found = self.seen.get(name)
         if found is None:
-            key = canonical(name)
-            star = ""
-            made = self.templates.get(key)
-            if made is None and key not in self.templates:
-                for prefix, suffix, wild in self.stars:
-                    if len(key) > len(prefix) + len(suffix) and key.startswith(prefix) and key.endswith(suffix):
-                        star = key[len(prefix) : len(key) - len(suffix)]
-                        if not wild[1] or star.isdecimal():
-                            made = wild[0]
-                            break
+            made, star = self._found(canonical(name))
             found = (made, star)
             if len(self.seen) < 20_000:  # noqa: PLR2004 - names that hostile texts invent need not be remembered
                 self.seen[name] = found
         return found
+
+    def _found(self, key: str) -> tuple[Form | None, str]:
+        for forms, stars in self.layers:
+            if key in forms:
+                return forms[key], ""
+            for prefix, suffix, made, is_number in stars:
+                if len(key) > len(prefix) + len(suffix) and key.startswith(prefix) and key.endswith(suffix):
+                    star = key[len(prefix) : len(key) - len(suffix)]
+                    if not is_number or star.isdecimal():
+                        return made, star
+        return None, ""
 
 
 def canonical(name: str) -> str:
@@ -106,8 +109,7 @@ def table_for(language: str) -> Table:
 
 def with_templates(table: Table, templates: Mapping[str, str | int]) -> Table:
     """Return a table with other forms for some templates; an empty one drops a template that the table knows."""
-    forms, stars = _templates([{"templates": templates}])
-    return replace(table, templates={**table.templates, **forms}, stars=(*stars, *table.stars), seen={})
+    return replace(table, layers=(_templates([{"templates": templates}]), *table.layers), seen={})
 
 
 def files() -> list[Path]:
@@ -125,7 +127,6 @@ def _table(language: str, folders: tuple[str, ...]) -> Table:
     base = every.get("any", {})
     others = [data for name, data in every.items() if name not in ("any", "names") and data is not own]
     spaces = _namespaces(every)
-    templates, stars = _templates([*others, base, own])
     headings = [own, base] if own else [base, *others]
     named = {k: v for data in (base, own) for k, v in data.get("tags", {}).items() if v}
     return Table(
@@ -134,8 +135,7 @@ def _table(language: str, folders: tuple[str, ...]) -> Table:
         categories=frozenset().union(*(categories for _, categories in spaces.values())),
         wikis=_names([base, every.get("names", {}), own], "wikis"),
         tail=_names(headings, "tail"),
-        templates=templates,
-        stars=stars,
+        layers=(_templates([own]), _templates([base]), (_templates(others)[0], ())),
         tags=named,
         opaque=re.compile(rf"<!--|<({'|'.join(sorted(map(re.escape, named), reverse=True))})(?=[\s/>])", re.IGNORECASE),
         magic=_names([base, own], "magic"),
@@ -153,7 +153,7 @@ def _names(tables: Iterable[Mapping[str, Any]], key: str) -> frozenset[str]:
     return frozenset(str(name).replace("_", " ").casefold() for data in tables for name in data.get(key) or ())
 
 
-def _templates(tables: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Form | None], tuple[Star, ...]]:
+def _templates(tables: Iterable[Mapping[str, Any]]) -> Layer:
     forms: dict[str, Form | None] = {}
     stars: dict[tuple[str, str], Star] = {}
     for data in tables:
@@ -164,7 +164,7 @@ def _templates(tables: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Form | No
                 mark = "*" if "*" in key else "#" if key[:1] == "#" and not key.endswith(":") else ""
                 if mark:
                     before, _, behind = key.partition(mark)
-                    stars[before, behind] = before, behind, (made, mark == "#")
+                    stars[before, behind] = before, behind, made, mark == "#"
                 else:
                     forms[key] = made
     return forms, tuple(sorted(stars.values(), key=lambda star: -len(star[0]) - len(star[1])))

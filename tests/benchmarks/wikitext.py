@@ -53,7 +53,7 @@ DEBRIS = {
         r"\b(?:style|class|width|align|colspan|rowspan|bgcolor|scope|valign|cellpadding)[ \t]*=[ \t]*[\"'\w#]", re.IGNORECASE
     ),
     "list mark": re.compile(r"(?m)^[*#;:]+(?=[ \w])"),
-    "punctuation": re.compile(r"[ \t][,;](?=[ \n])|,,|;;|、、|，，| \.(?=\s)"),
+    "punctuation": re.compile(r"[ \t],(?=[ \n])|,,|;;|、、|，，| \.(?=\s)"),
     "heading": re.compile(r"(?m)^={2,}[ \t]*={0,}$"),
 }
 HEADING = re.compile(r"(?m)^(={1,6})[ \t]*(.+?)[ \t]*\1[ \t]*$")

@@ -50,7 +50,7 @@ def ftbuild(base_url: str, model: str, requests: int, at_once: int, folder: Path
     (folder / "prompts").mkdir(parents=True)
     (folder / "prompts/lamps.j2").write_text(PROMPT.replace("{text}", "{{ text }}"), encoding="utf-8")
     os.chdir(folder)
-    sections = (Section(str(n), "house", "House", (f"Room {n}",), text(n)) for n in range(requests))
+    sections = (Section(str(n), f"house {n // 20}", "House", (f"Room {n}",), text(n)) for n in range(requests))
     write_jsonl(folder / "sections.jsonl", sections)
     provider = Provider(base_url=base_url, concurrency=at_once, retries=6)
     recipe: Any = SimpleNamespace(
