@@ -87,17 +87,21 @@ def guess(text: str) -> str:
     english = {"file", "image", "media", "category"}
     for match in re.finditer(r"\[\[\s*([^\s:|\[\]{}#<>]{2,30}):", text):
         names[match[1].casefold()] = names.get(match[1].casefold(), 0) + 1
-    best: dict[str, int] = {}
     every = _read(tuple(str(f) for f in conf_folders()))
-    for language, (files, categories) in _namespaces(every).items():
-        words = files | categories
-        if language in every and (
-            count := sum(names.get(word, 0) for word in (words if language == "en" else words - english))
-        ):
+    spaces = every.get("names", {}).get("namespaces", {})
+    best: dict[str, int] = {}
+    for language in every:
+        words = [
+            w
+            for kind in ("category", "file")
+            for w in (*spaces.get(language, {}).get(kind, ()), *every[language].get(kind, ()))
+        ]
+        first = {str(spaces.get(language, {}).get(kind, [""])[0]).casefold() for kind in ("category", "file")}
+        own = {str(w).casefold() for w in words} - (english if language != "en" else set())
+        # what it calls them itself counts for more than what it understands, and English names are understood everywhere
+        if count := sum(names.get(w, 0) * (1 if language == "en" else 3 if w in first else 2) for w in own):
             best[language] = count
-    if not best:
-        return ""
-    top = max(best.values())
+    top = max(best.values(), default=0)
     winners = [language for language, count in best.items() if count == top]
     return winners[0] if len(winners) == 1 else ""
 
@@ -230,7 +234,7 @@ def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
     made = dict(under)
     for key, value in over.items():
         if isinstance(value, list):
-            made[key] = [*(made.get(key) or ()), *value] if key != "months" and key != "variants" else value
+            made[key] = [*(made.get(key) or ()), *value] if key not in ("months", "variants") else value
         elif isinstance(value, dict):
             made[key] = {**(made.get(key) or {}), **value}
         else:
