@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ftbuild import lockfile, memo, views
+from ftbuild.errors import ConfigError
 from ftbuild.plan import Plan, Verdict, plan
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def make(build: Build, console: Console) -> Made:
     planned = plan(build.recipe, build.store, last, build.options)
     if pinned:
         pinned.check_all(planned.steps, build.store)
+    if why := untrainable(build, planned):
+        raise ConfigError(why, hint="until=format builds just the rows")
     if planned.fresh and not build.options.check:
         if all(step.verdict is Verdict.FRESH for step in planned.steps):
             return _kept(build, Made(planned, planned.done))
@@ -75,6 +78,12 @@ def make(build: Build, console: Console) -> Made:
         if build.memo:
             memo.remember(build.store.root, build.memo, build.composed)
         return _kept(build, Made(planned, done, tuple(ran), told))
+
+
+def untrainable(build: Build, planned: Plan) -> str:
+    """Return why the trainer could never do what a plan wants of it, which is better known before a teacher is paid."""
+    trains = any(step.stage.trains and step.verdict in (Verdict.RUN, Verdict.MAYBE) for step in planned.steps)
+    return build.recipe.untrainable if trains else ""
 
 
 def _kept(build: Build, made: Made) -> Made:

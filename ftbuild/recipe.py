@@ -83,7 +83,13 @@ class Capabilities:
 
 @dataclass(frozen=True)
 class Provider:
-    """Somebody who speaks the OpenAI protocol: where, with whose key, and with what manners."""
+    """Somebody who speaks the OpenAI protocol: where, with whose key, and with what manners.
+
+    `trains` says whether there is fine-tuning there, and `trains_until` the last day for new jobs; `rows` are the kinds of rows
+    that it takes.  `shutdown` has the days on which models end, as far as the provider itself does not say so.  `deployments`
+    are the names by which models are asked, where those are others than they are trained by.  `training` is sent with every
+    job as it is; `service` is what the adapter has to know of the account.
+    """
 
     kind: Annotated[str, PROVIDERS] = "openai"
     base_url: str | None = None
@@ -98,6 +104,17 @@ class Provider:
     prices: Prices = field(default_factory=Prices, metadata={"identity": False})
     batch: Batches = field(default_factory=Batches, metadata={"identity": False})
     extras: bool = False
+    trains: bool = aside(default=True)
+    trains_until: str | None = aside(None)
+    rows: tuple[Literal["completion", "chat"], ...] = aside(("completion", "chat"))
+    shutdown: Mapping[str, str] = field(default_factory=dict, metadata={"identity": False})
+    deployments: Mapping[str, str] = field(default_factory=dict, metadata={"identity": False})
+    training: Mapping[str, Any] = field(default_factory=dict, metadata={"identity": False})
+    service: Mapping[str, Any] = field(default_factory=dict, metadata={"identity": False})
+
+    def asked(self, model: str) -> str:
+        """Return the name under which a model is asked, which may be that of a deployment."""
+        return self.deployments.get(model, model)
 
     @property
     def holds_a_secret(self) -> bool:
@@ -257,7 +274,10 @@ class Format:
 
 @dataclass(frozen=True)
 class Train:
-    """Hyperparameters of the fine-tuning job.  None leaves a value to the trainer."""
+    """Hyperparameters of the fine-tuning job.  None leaves a value to the trainer.
+
+    `checkpoint` chooses the model that is asked afterwards: the job's second checkpoint is 2, that of a step is `step 120`.
+    """
 
     suffix: str = ""
     method: Literal["full", "lora"] = "full"
@@ -268,6 +288,7 @@ class Train:
     lora_rank: Count = 32
     seed: int = 7
     options: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint: int | str | None = aside(None)
 
 
 @dataclass(frozen=True)
@@ -321,6 +342,17 @@ class Recipe:
     vars: Mapping[str, Any] = field(default_factory=dict)
     provider: Provider = field(default_factory=Provider)
     budget: Budget = field(default_factory=Budget, metadata={"identity": False})
+
+    @property
+    def untrainable(self) -> str:
+        """Why its trainer could never train it, whatever the rows say; nothing if it can."""
+        trainer = self.trainer.provider
+        at = trainer.kind if trainer.base_url in (None, "???") else trainer.base_url
+        if not trainer.trains:
+            return f"trainer.provider: {at} does not train; choose who does, such as trainer=local"
+        if self.format.kind not in trainer.rows:
+            return f"format.kind: {at} takes no {self.format.kind} rows; format={trainer.rows[0]} makes others"
+        return ""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with parts of the recipe that are right each by itself."""

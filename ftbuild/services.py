@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from ftbuild import __version__
 from ftbuild.budget import Spending
@@ -12,7 +12,7 @@ from ftbuild.digest import digest
 from ftbuild.errors import SourceError
 from ftbuild.options import Options
 from ftbuild.pace import Pace
-from ftbuild.registries import PROVIDERS
+from ftbuild.registries import PROVIDERS, TRAINERS
 from ftbuild.replies import Replies
 from ftbuild.store import Store
 from ftbuild.teacher import Teacher
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from ftbuild.console import Console
     from ftbuild.exchange import Asks, Meter
     from ftbuild.providers import Connection
-    from ftbuild.recipe import Provider
+    from ftbuild.providers.training import Training
+    from ftbuild.recipe import Provider, Trainer
 
 
 class Services:
@@ -104,6 +105,12 @@ class Services:
         http = openai.DefaultHttpxClient(event_hooks={"response": [_no_credit]})
         return self._stack.enter_context(openai.OpenAI(**options, http_client=http))
 
+    def training(self, trainer: Trainer) -> Training:
+        """Return how to train at a provider."""
+        return cast(
+            "Training", TRAINERS[trainer.provider.kind](self.client(trainer.provider), trainer.provider, trainer.poll_seconds)
+        )
+
     def _connection(self, provider: Provider) -> Connection:
         if self.options.offline:
             raise SourceError(
@@ -127,6 +134,7 @@ def _options(provider: Provider, connection: Connection) -> dict[str, Any]:
         "api_key": connection.api_key,
         "timeout": provider.timeout,
         "max_retries": provider.retries,
+        "default_headers": dict(connection.headers),
     }
 
 

@@ -37,6 +37,7 @@ LEAVES = {
     "digest": ("registry",),
     "versions": (),
     "options": (),
+    "offers": ("paths",),
     "prices": (),
     "budget": ("errors", "prices", "tokens"),
     "quote": (
@@ -179,12 +180,12 @@ def test_stages_do_not_import_each_other() -> None:
 def test_the_embedded_provider_is_reached_through_providers_alone() -> None:
     outside = [name for name in sources() if name.split(".")[0] != "local"]
     assert {(name, i) for name in outside for i in imports(name) if i.split(".")[0] == "local"} == {
-        ("providers", "local.launch"),
-        ("providers", "local.identity"),
-        ("providers", "local.housekeeping"),
-        ("providers", "local.hyperparameters"),
-        ("providers", "local.protocol"),
-        ("providers", "local.tokenizing"),
+        ("providers.embedded", "local.launch"),
+        ("providers.embedded", "local.identity"),
+        ("providers.embedded", "local.housekeeping"),
+        ("providers.embedded", "local.hyperparameters"),
+        ("providers.embedded", "local.protocol"),
+        ("providers.embedded", "local.tokenizing"),
     }
 
 

@@ -102,6 +102,9 @@ def test_a_stage_declares_parts_that_a_recipe_has_and_says_what_it_does(name: st
         ("format.stop", " END", {"format", "baseline", "evaluate", "report"}),
         ("vars.subject", "another opera", {"generate", "format", "baseline", "evaluate", "report"}),
         ("trainer.base_model", "other", {"format", "baseline", "train", "evaluate", "report"}),
+        ("train.checkpoint", 2, {"evaluate"}),
+        ("trainer.provider.training", {"trainingType": "standard"}, {"train"}),
+        ("trainer.provider.deployments", {"smollm2-135m-instruct": "mine"}, {"baseline"}),
         ("evaluate.max_tokens", 8, {"curate", "baseline", "evaluate", "report"}),
     ],
 )
@@ -121,6 +124,11 @@ def test_a_changed_value_changes_the_keys_of_the_stages_that_read_it(
         ("retries", 0),
         ("models", {"teacher": "x", "base": "y"}),
         ("teacher_size", "whatever"),
+        ("trains", False),
+        ("trains_until", "2024-01-06"),
+        ("rows", ("chat",)),
+        ("shutdown", {"some-model": "2024-01-06"}),
+        ("service", {"resource": "mine"}),
         ("batch.requests", 7),
         ("prices.batch", 0.3),
     ],
@@ -305,4 +313,16 @@ def test_every_aside_field_of_a_recipe_is_one_of_those_tried_here() -> None:
     kinds = [k for k in vars(recipe_module).values() if isinstance(k, type) and is_dataclass(k)]
     names = {f.name for kind in kinds for f in fields(kind) if not f.metadata.get("identity", True)}
     asking = {"concurrency", "timeout", "retries", "limits", "capabilities", "max_failed", "mode", "batch"}
-    assert names == {"api_key_env", "models", "teacher_size", "poll_seconds", "prices", "budget", "jobs", "tests", *asking}
+    hosted = {"trains", "trains_until", "rows", "shutdown", "deployments", "training", "service", "checkpoint"}
+    assert names == {
+        "api_key_env",
+        "models",
+        "teacher_size",
+        "poll_seconds",
+        "prices",
+        "budget",
+        "jobs",
+        "tests",
+        *asking,
+        *hosted,
+    }

@@ -22,12 +22,19 @@ if TYPE_CHECKING:
 
 
 def base_model(recipe: Recipe) -> Mapping[str, str]:
-    """Return who trains, and from which weights."""
-    return answering(recipe.trainer.provider, recipe.trainer.base_model)
+    """Return who trains, from which weights, and what is sent with every job besides."""
+    provider = recipe.trainer.provider
+    sent = {f"training.{name}": str(value) for name, value in provider.training.items()}
+    who = answering(provider, recipe.trainer.base_model)
+    return {
+        **{k: v for k, v in who.items() if k != "deployment"},
+        **sent,
+    }  # under which name it is asked says nothing of training
 
 
 @stage(
     reads=("train", "trainer"),
+    sees=("format",),
     inputs=("format/rows.jsonl",),
     outputs=("model.json", "metrics.csv", "events.jsonl"),
     besides=base_model,
@@ -48,21 +55,17 @@ def train(task: Task) -> None:
         tokens = epochs * sum(count.count_row(row) for row in read_jsonl(rows))
         task.services.spending.training(trainer.provider, trainer.base_model, tokens)
 
-    client = task.services.client(task.recipe.trainer.provider)
-    jobs = Jobs(client, task.recipe, task.services.store, task.console)
-    follower = Follower(client, task.recipe.trainer, task.console)
+    training = task.services.training(trainer)
+    jobs = Jobs(training, task.recipe, task.services.store, task.console)
+    follower = Follower(training, trainer, task.console)
     job = follower.follow(jobs.job(task.key, rows, anew=task.forced, affordable=affordable))
     (task.out / "metrics.csv").write_text(follower.result(job), encoding="utf-8")
     write_jsonl(task.out / "events.jsonl", follower.events)
     tokens = job.trained_tokens
     task.services.spending.trained(trainer.provider, trainer.base_model, tokens)
-    write_json(
-        task.out / "model.json",
-        {
-            "model": job.fine_tuned_model,
-            "base_model": task.recipe.trainer.base_model,
-            "job": job.id,
-            "trained_tokens": tokens,
-        },
-    )
-    task.facts |= {"model": job.fine_tuned_model, "job": job.id, "trained_tokens": tokens}
+    kept = [{"step": c.step, "model": c.model, **c.metrics} for c in follower.checkpoints(job)]
+    told = {"model": job.model, "base_model": trainer.base_model, "job": job.id, "trained_tokens": tokens}
+    write_json(task.out / "model.json", {**told, **({"checkpoints": kept} if kept else {})})
+    task.facts |= {"model": job.model, "job": job.id, "trained_tokens": tokens}
+    task.facts |= {"checkpoints": kept} if kept else {}
+    task.facts |= {"estimated_usd": jobs.estimate} if jobs.estimate is not None else {}

@@ -8,7 +8,7 @@
     assert len(provider.asked) == 12 and len(provider.jobs) == 1
 
 In: replies, as a text, a queue or a function of the request.  Out: answers over HTTP, and a record of every request.  It
-writes no file and needs the standard library only.  What it does not have: streams, checkpoints, tools, other endpoints.
+writes no file and needs the standard library only.  What it does not have: streams, tools, other endpoints.
 """
 
 from ftbuild.testing.batching import Batching

@@ -28,7 +28,7 @@ class ScriptedProvider:
     `reply` answers for all models, `tuned_reply`, if there is one, for the tuned ones.  `fault` may answer any request itself,
     with a status, an object or bytes; `lost` may do the same after a request that asks no model has had its effect.
     `training`, `batching`, `fault` and `lost` may be changed at any time.  An exception in a script is
-    answered with 500 and raised again at the end of the block.
+    answered with 500 and raised again at the end of the block.  `shutdown` has the days on which models end.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class ScriptedProvider:
         lost: Callable[[Request], Answer | None] | None = None,
         models: tuple[str, ...] = ("scripted-teacher", "scripted-base"),
         organisation: str = "scripted",
+        shutdown: Mapping[str, str] | None = None,
     ) -> None:
         self.training = training or Training()
         self.batching = batching or Batching()
@@ -52,6 +53,7 @@ class ScriptedProvider:
         self._reply = speaker(reply)
         self._tuned_reply = self._reply if tuned_reply is None else speaker(tuned_reply)
         self._models = models
+        self._shutdown = dict(shutdown or {})
         self._trainer = Trainer(models, organisation)
         self._batches = Batches(self._trainer.add_file, self._trainer.contents.get, self._ask)
         self._lock = threading.RLock()
@@ -186,6 +188,8 @@ class ScriptedProvider:
                 return _page(list(self._trainer.jobs.values())[::-1], request, 20)
             case "GET", [id_]:
                 return self._trainer.advance(id_, self.training)
+            case "GET", [id_, "checkpoints"]:
+                return _page(self._trainer.checkpoints.get(self._trainer.job(id_)["id"], []), request, 10)
             case "GET", [id_, "events"]:
                 return _page(self._trainer.events[self._trainer.job(id_)["id"]], request, 20)
             case "POST", [id_, "cancel"]:
@@ -247,7 +251,8 @@ class ScriptedProvider:
     def _model(self, name: str) -> dict[str, Any]:
         if name not in (*self._models, *self._trainer.tuned):
             raise Refused(404, f"The model `{name}` does not exist or you do not have access to it.", code="model_not_found")
-        return {"id": name, "object": "model", "created": 0, "owned_by": "scripted"}
+        day = self._shutdown.get(name)
+        return {"id": name, "object": "model", "created": 0, "owned_by": "scripted", "shutdown_date": day}
 
 
 def _page(items: list[dict[str, Any]], request: Request, limit: int) -> Answer:

@@ -37,6 +37,7 @@ def plan(build: Build, arguments: Arguments, console: Console) -> tuple[int, flo
     is planned by itself.  Nothing is touched and nobody is asked.
     """
     from ftbuild.lockfile import pinned
+    from ftbuild.making import untrainable
     from ftbuild.plan import plan as planned_
     from ftbuild.views import last
     from ftbuild.words import none
@@ -47,6 +48,8 @@ def plan(build: Build, arguments: Arguments, console: Console) -> tuple[int, flo
     if held:
         held.check_all(planned.steps, build.store)
     found, quotes = _quoted(build, planned, before)
+    if why := untrainable(build, planned):
+        console.warn(why)
     if console.as_json:
         console.json(_told(build, found, quotes))
         return 0, None
