@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
@@ -40,6 +40,10 @@ class Reply:
     lost: bool = False
 
 
+UNTOLD: Mapping[str, int] = {"untold": 1}
+"""The usage of a reply whose provider does not tell what it took."""
+
+
 class Meter(Protocol):
     """Who watches what asking costs.  It is told of every sending: of first ones, retries and repairs alike."""
 
@@ -47,13 +51,15 @@ class Meter(Protocol):
         """Hear of a request that is about to be sent.
 
         May raise BudgetError: then nothing new is sent, what is under way is still waited for and kept, and the error is
-        raised; the same command goes on where this one stopped.
+        raised; the same command goes on where this one stopped.  After Reserved it is told of the request again, when what
+        is under way may have turned out to cost less.
         """
 
     def after(self, request: Request, usage: Mapping[str, int]) -> None:
         """Hear that a request has ended, once for each `before` that let it go.
 
-        `usage` holds its tokens by kind (`prompt`, `completion`), and nothing if it was not answered or none were told.
+        `usage` holds its tokens by kind (`prompt`, `completion`), `UNTOLD` if nobody told them, and nothing if it was not
+        answered.
         """
 
 
@@ -95,3 +101,17 @@ class Known:
 
 
 E = TypeVar("E", bound=Exchange)
+
+
+class Asks(Protocol):
+    """Whoever can be asked many things: a `Teacher`, or one who is asked by the batch."""
+
+    def ask(
+        self,
+        exchanges: Iterable[E],
+        take: Callable[[E, Sequence[Reply]], None],
+        *,
+        told: Callable[[int, int], None] = ...,
+        total: int = ...,
+    ) -> None:
+        """Hand exchanges with their replies to `take`, in order.  `told` hears how many of `total` are done."""

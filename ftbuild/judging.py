@@ -81,7 +81,7 @@ def depends(recipe: Recipe) -> Mapping[str, str]:
 def grades(task: Task, cases: Sequence[tuple[Use[Any], str, str, str]]) -> list[Grade]:
     """Return the grades of answers, each given as grader, question, answer and what was expected."""
     found: dict[int, Grade] = {}
-    before = {n: _request(task.recipe, *case) for n, case in enumerate(cases) if asks(case[0]) and case[2]}
+    before = {n: verdict_on(task.recipe, *case) for n, case in enumerate(cases) if asks(case[0]) and case[2]}
     if before:
         judge = task.recipe.judge
         teacher, places = task.services.teacher(judge.provider), iter(list(before))
@@ -105,7 +105,8 @@ def grades(task: Task, cases: Sequence[tuple[Use[Any], str, str, str]]) -> list[
     ]
 
 
-def _request(recipe: Recipe, grader: Use[Any], question: str, answer: str, expected: str) -> Request:
+def verdict_on(recipe: Recipe, grader: Use[Any], question: str, answer: str, expected: str) -> Request:
+    """Return the request that asks the judge about an answer."""
     judge: Judge = recipe.judge
     values = GRADERS.trait(grader.name, "asks")(question, answer, expected, **grader.params)
     text = Prompts().file(judge.prompt, {**recipe.vars, **values})

@@ -38,6 +38,35 @@ def in_order() -> Any:
 
 
 @dataclass(frozen=True)
+class Batches:
+    """What a provider's Batch API takes: requests and megabytes a batch, and how many seconds at most between two looks.
+
+    What is left over from a batch is asked for live where it is no more than `rest` requests.
+    """
+
+    requests: Count = 50_000
+    megabytes: Annotated[float, AtLeast(0)] = 200.0
+    poll_seconds: Annotated[float, AtLeast(0)] = 30.0
+    rest: Whole = 20
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What may be spent: US dollars, tokens (read, written and trained on), requests.  None is no limit."""
+
+    usd: Amount | None = None
+    tokens: Whole | None = None
+    requests: Whole | None = None
+
+
+@dataclass(frozen=True)
+class Budget(Allowance):
+    """What one command may spend on a build, and all jobs of a sweep together.  Part of no key."""
+
+    sweep: Allowance = field(default_factory=Allowance)
+
+
+@dataclass(frozen=True)
 class Limits:
     """What a provider allows in a minute, where it is known; `null` where it is not, and then it is found out."""
 
@@ -54,7 +83,13 @@ class Capabilities:
 
 @dataclass(frozen=True)
 class Provider:
-    """Somebody who speaks the OpenAI protocol: where, with whose key, and with what manners."""
+    """Somebody who speaks the OpenAI protocol: where, with whose key, and with what manners.
+
+    `trains` says whether there is fine-tuning there, and `trains_until` the last day for new jobs; `rows` are the kinds of rows
+    that it takes.  `shutdown` has the days on which models end, as far as the provider itself does not say so.  `deployments`
+    are the names by which models are asked, where those are others than they are trained by.  `training` is sent with every
+    job as it is; `service` is what the adapter has to know of the account.
+    """
 
     kind: Annotated[str, PROVIDERS] = "openai"
     base_url: str | None = None
@@ -67,7 +102,19 @@ class Provider:
     models: Mapping[str, str] = field(default_factory=dict, metadata={"identity": False})
     teacher_size: str = aside("capable")
     prices: Prices = field(default_factory=Prices, metadata={"identity": False})
+    batch: Batches = field(default_factory=Batches, metadata={"identity": False})
     extras: bool = False
+    trains: bool = aside(default=True)
+    trains_until: str | None = aside(None)
+    rows: tuple[Literal["completion", "chat"], ...] = aside(("completion", "chat"))
+    shutdown: Mapping[str, str] = field(default_factory=dict, metadata={"identity": False})
+    deployments: Mapping[str, str] = field(default_factory=dict, metadata={"identity": False})
+    training: Mapping[str, Any] = field(default_factory=dict, metadata={"identity": False})
+    service: Mapping[str, Any] = field(default_factory=dict, metadata={"identity": False})
+
+    def asked(self, model: str) -> str:
+        """Return the name under which a model is asked, which may be that of a deployment."""
+        return self.deployments.get(model, model)
 
     @property
     def holds_a_secret(self) -> bool:
@@ -79,6 +126,7 @@ class Provider:
 class Teacher:
     """The model that writes the pairs.  `size` picks the prompt templates that were made for such a model.
 
+    `mode` says how it is asked: at once, or through the provider's Batch API, at a discount and within a day.
     A reply that is of no use is asked for again, `attempts` times in all; pairs that are missing are asked for `more` times.
     The build ends with an error if more than the share `max_failed` of all units of text gave nothing; unless that is set, a
     capable model may fail for one in four, and a small one for nine in ten.
@@ -88,6 +136,7 @@ class Teacher:
     model: str
     size: Literal["capable", "small"] = "capable"
     attempts: Count = 3
+    mode: Literal["live", "batch"] = aside("live")
     more: Whole = 2
     max_failed: Amount | None = field(default=None, metadata={"identity": False})
 
@@ -225,7 +274,10 @@ class Format:
 
 @dataclass(frozen=True)
 class Train:
-    """Hyperparameters of the fine-tuning job.  None leaves a value to the trainer."""
+    """Hyperparameters of the fine-tuning job.  None leaves a value to the trainer.
+
+    `checkpoint` chooses the model that is asked afterwards: the job's second checkpoint is 2, that of a step is `step 120`.
+    """
 
     suffix: str = ""
     method: Literal["full", "lora"] = "full"
@@ -236,6 +288,7 @@ class Train:
     lora_rank: Count = 32
     seed: int = 7
     options: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint: int | str | None = aside(None)
 
 
 @dataclass(frozen=True)
@@ -288,6 +341,18 @@ class Recipe:
     kinds: Mapping[str, Annotated[Use[Any], KINDS]] = in_order()
     vars: Mapping[str, Any] = field(default_factory=dict)
     provider: Provider = field(default_factory=Provider)
+    budget: Budget = field(default_factory=Budget, metadata={"identity": False})
+
+    @property
+    def untrainable(self) -> str:
+        """Why its trainer could never train it, whatever the rows say; nothing if it can."""
+        trainer = self.trainer.provider
+        at = trainer.kind if trainer.base_url in (None, "???") else trainer.base_url
+        if not trainer.trains:
+            return f"trainer.provider: {at} does not train; choose who does, such as trainer=local"
+        if self.format.kind not in trainer.rows:
+            return f"format.kind: {at} takes no {self.format.kind} rows; format={trainer.rows[0]} makes others"
+        return ""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with parts of the recipe that are right each by itself."""

@@ -57,3 +57,6 @@ PROVIDERS: Registry[Any] = Registry("provider", home="ftbuild.providers")
 
 `depends` is given the name of a model.
 """
+
+TRAINERS: Registry[Any] = Registry("trainer", home="ftbuild.providers")
+"""`(client, provider, seconds) -> Training`: how a provider trains, by the same names as in `PROVIDERS`."""

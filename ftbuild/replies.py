@@ -11,9 +11,10 @@ from __future__ import annotations
 import json
 import queue
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ftbuild.digest import digest
@@ -107,6 +108,15 @@ class Replies:
         if problem:
             raise self.refused(problem)
 
+    def put_many(self, replies: Iterable[tuple[str, dict[str, Any]]]) -> None:
+        """Store many replies together, which is quicker than one by one.  FtbuildError if the disk refuses."""
+        with ThreadPoolExecutor(_FLUSHERS, thread_name_prefix="replies") as pool:
+            waiting = iter(replies)
+            while some := [self.record(*one) for one in islice(waiting, _A_BATCH)]:
+                problems = put_all(some, lambda tasks: pool.map(lambda task: task(), tasks))
+                if problem := next(filter(None, problems), None):
+                    raise self.refused(problem)
+
     def record(self, request: str, reply: dict[str, Any]) -> Record:
         """Return what is to be written for a reply, and where."""
         content = json.dumps({"reply": reply, "checksum": digest([request, reply])}, ensure_ascii=False).encode()
@@ -116,6 +126,12 @@ class Replies:
         """Return what to say when the disk refuses."""
         hint = "is the disk full or read-only?"
         return FtbuildError(f"cannot write to the store {self.folder.parent}: {problem.strerror}", hint=hint)
+
+    @contextmanager
+    def submitting(self, what: str, *, patience: float) -> Iterator[None]:
+        """Be the only one who submits requests by the batch, or takes the results of one."""
+        with self._locks.hold(f"batch {what}", patience=patience):
+            yield
 
     @asynccontextmanager
     async def asking(self, request: str, *, patience: float) -> AsyncIterator[None]:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic
 
-from ftbuild.errors import FtbuildError, SourceError
-from ftbuild.exchange import E, Known, Reply, Request
+from ftbuild.errors import FtbuildError, Reserved, SourceError
+from ftbuild.exchange import UNTOLD, E, Known, Reply, Request
 from ftbuild.pace import backoff
 from ftbuild.replies import Writer
 from ftbuild.wire import Address, Answer, Kind, Trouble, Wire
@@ -29,6 +29,7 @@ _STRIKES_LATER = 25  # the same in a row, once there were answers
 _TOO_LONG = 600.0  # seconds; nobody waits longer for a provider that takes no more
 _FOREVER = 3600.0  # seconds that one request waits for its turn while others are answered
 _LETTERS_A_TOKEN = 3
+_A_MOMENT = 0.05  # seconds
 
 
 class _StoppedError(Exception):
@@ -219,13 +220,12 @@ class Rounds(Generic[E]):
         try:
             if self._error:
                 raise _StoppedError  # noqa: TRY301 - handled as any other end of a request
-            if self._meter:
-                self._meter.before(request)
+            await self._allowed(request)
             self._sending.add(_this_task())
             try:
                 answer = await self._wire.post(request.endpoint, body)
-                usage = answer.usage
-                used = float(sum(usage.values())) if usage else None
+                usage = answer.usage or UNTOLD
+                used = float(sum(answer.usage.values())) if answer.usage else None
             finally:
                 if self._meter:
                     self._meter.after(request, usage)
@@ -241,6 +241,18 @@ class Rounds(Generic[E]):
             raise
         self._pace.leave(ticket, used, unsaved=True)
         return answer
+
+    async def _allowed(self, request: Request) -> None:
+        """Wait until the meter lets a request go, which may be when those under way have turned out to cost less."""
+        while self._meter:
+            try:
+                self._meter.before(request)
+            except Reserved:
+                await asyncio.sleep(_A_MOMENT)
+                if self._error:
+                    raise _StoppedError from None
+            else:
+                return
 
 
 def _this_task() -> asyncio.Task[Any]:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from ftbuild import __version__
+from ftbuild.budget import Spending
 from ftbuild.digest import digest
 from ftbuild.errors import SourceError
 from ftbuild.options import Options
 from ftbuild.pace import Pace
-from ftbuild.registries import PROVIDERS
+from ftbuild.registries import PROVIDERS, TRAINERS
 from ftbuild.replies import Replies
 from ftbuild.store import Store
-from ftbuild.teacher import Meter, Teacher
+from ftbuild.teacher import Teacher
 from ftbuild.wire import Address
 
 if TYPE_CHECKING:
@@ -22,15 +23,20 @@ if TYPE_CHECKING:
     import openai
 
     from ftbuild.console import Console
+    from ftbuild.exchange import Asks, Meter
     from ftbuild.providers import Connection
-    from ftbuild.recipe import Provider
+    from ftbuild.providers.training import Training
+    from ftbuild.recipe import Provider, Trainer
 
 
 class Services:
     """Opens connections on demand and closes them all at the end of the build, however it ends."""
 
-    def __init__(self, store: Store, console: Console, options: Options | None = None) -> None:
+    def __init__(
+        self, store: Store, console: Console, options: Options | None = None, spending: Spending | None = None
+    ) -> None:
         self.store = store
+        self.spending = spending or Spending()
         self.options = options or Options()
         self._console = console
         self._stack = contextlib.ExitStack()
@@ -43,11 +49,26 @@ class Services:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stack.close()
 
-    def teacher(self, provider: Provider, *, meter: Meter | None = None) -> Teacher:
-        """Return somebody to ask many things at once; what was answered before, in any build, is not asked again.
+    def teacher(self, provider: Provider, *, mode: str = "live", meter: Meter | None = None) -> Asks:
+        """Return somebody to ask many things; what was answered before, in any build, is not asked again.
 
-        Who is asked is not found out before something has to be sent.
+        `mode` is `live`, or `batch` for the provider's Batch API; `meter` stands in for the build's own.  Who is asked is not
+        found out before something has to be sent.
         """
+        live = self._live(provider, meter or self.spending.meter(provider))
+        if mode != "batch" and not (self.store.root / "batches").is_dir():
+            return live
+        from ftbuild.batches import Batches, recorded
+
+        if mode != "batch" and not any(recorded(self.store, provider)):
+            return live
+        from ftbuild.batching import BatchTeacher
+
+        half = meter or self.spending.meter(provider, batch=True)
+        open_ = lambda: Batches(self.client(provider), provider, self.store, self._console)  # noqa: E731
+        return BatchTeacher(open_, live, provider, half, cancel=mode != "batch")
+
+    def _live(self, provider: Provider, meter: Meter) -> Teacher:
         name = digest([_name(provider), provider.concurrency, provider.limits])
         if name not in self._paces:
             limits = provider.limits
@@ -84,6 +105,12 @@ class Services:
         http = openai.DefaultHttpxClient(event_hooks={"response": [_no_credit]})
         return self._stack.enter_context(openai.OpenAI(**options, http_client=http))
 
+    def training(self, trainer: Trainer) -> Training:
+        """Return how to train at a provider."""
+        return cast(
+            "Training", TRAINERS[trainer.provider.kind](self.client(trainer.provider), trainer.provider, trainer.poll_seconds)
+        )
+
     def _connection(self, provider: Provider) -> Connection:
         if self.options.offline:
             raise SourceError(
@@ -107,6 +134,7 @@ def _options(provider: Provider, connection: Connection) -> dict[str, Any]:
         "api_key": connection.api_key,
         "timeout": provider.timeout,
         "max_retries": provider.retries,
+        "default_headers": dict(connection.headers),
     }
 
 

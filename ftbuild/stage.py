@@ -64,6 +64,8 @@ class Stage:
     """Whether another run gives the same outputs; training gives another model."""
     quick: Callable[[Recipe], bool]
     """Whether it takes no time and asks nobody, so that a plan may try what it would give."""
+    trains: bool = False
+    """Whether it has a model trained, which costs money as asking does."""
     sees: tuple[str, ...] = ()
     """Parts of the recipe that it may look at as well, and whose share in its identity `besides` tells."""
 
@@ -117,6 +119,7 @@ def stage(
     reproducible: bool = True,
     sees: tuple[str, ...] = (),
     quick: bool | Callable[[Recipe], bool] = False,
+    trains: bool = False,
 ) -> Callable[[Callable[[Task], None]], Callable[[Task], None]]:
     """Register the decorated function as the stage of its name.
 
@@ -137,6 +140,7 @@ def stage(
             requests,
             reproducible,
             is_quick,
+            trains,
             sees,
         )
         return function

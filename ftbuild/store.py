@@ -4,7 +4,9 @@
     actions/clean/KEY     what a stage with this key put out: names and digests, as JSON with a checksum
     replies/3f/9a…        every answer of a teacher or a judge, by the hash of the request
     jobs/KEY, uploads/…   the provider's job that belongs to a key, and files that it was sent; written before they are needed
+    batches/…             batches of requests that are under way at a provider; written down before they are submitted
     builds/NAME/…         the manifests of finished builds
+    spending/NAME/…       what each run was quoted and what it spent
     composed/KEY          what a command line was composed into by Hydra
     locks                 whoever is at work on a key holds a byte of this empty file
     tmp/                  work in progress; whatever a killed build left there is of no consequence

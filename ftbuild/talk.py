@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from ftbuild.asking import Asker
+from ftbuild.deploying import ready
 from ftbuild.errors import ConfigError, FtbuildError, SourceError
 from ftbuild.services import Services
 
@@ -25,8 +26,8 @@ class Talk:
 
     def __init__(self, recipe: Recipe, store: Store, model: str, console: Console) -> None:
         self._recipe, self._console = recipe, console
-        self._asker = Asker(recipe, model)
         self._services = Services(store, console)
+        self._asker = Asker(recipe, ready(self._services, recipe.trainer, model, console))
 
     def __enter__(self) -> Self:
         self._client = self._services.client(self._recipe.trainer.provider)

@@ -133,7 +133,7 @@ class Wire:
             raise Trouble(Kind.PASSING, SourceError(f"{self._base}: cannot be reached: {said}", hint=hint)) from error
         if status >= 400:  # noqa: PLR2004
             raise self._refusal(status, headers, content)
-        answer = _answer(endpoint, content)
+        answer = answer_in(endpoint, content)
         if answer is None:
             raise Trouble(
                 Kind.THIS_ONE,
@@ -190,7 +190,7 @@ def error_in(content: bytes) -> tuple[str, str, str]:
     return str(message).partition("\n")[0], str(inner.get("code") or ""), str(inner.get("type") or "")
 
 
-def _answer(endpoint: str, content: bytes) -> tuple[str, str, dict[str, int], str] | None:
+def answer_in(endpoint: str, content: bytes) -> tuple[str, str, dict[str, int], str] | None:
     """Return text, finish reason, tokens and refusal, or None if this is no answer of a model."""
     try:
         body = json.loads(content)

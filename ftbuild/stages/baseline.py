@@ -28,7 +28,12 @@ def requests(task: Task) -> list[Request]:
     """Return all requests of the stage, sent before or not."""
     from ftbuild.asking import asked
 
-    return asked(task, task.recipe.trainer.base_model)
+    return asked(task, _model(task))
+
+
+def _model(task: Task) -> str:
+    """Return the name under which the untuned model is asked, which may be that of a deployment."""
+    return task.recipe.trainer.provider.asked(task.recipe.trainer.base_model)
 
 
 @stage(
@@ -44,4 +49,4 @@ def baseline(task: Task) -> None:
     """Ask the untuned model the probes."""
     from ftbuild.asking import ask
 
-    write_jsonl(task.out / "answers.jsonl", ask(task, task.recipe.trainer.base_model))
+    write_jsonl(task.out / "answers.jsonl", ask(task, _model(task)))

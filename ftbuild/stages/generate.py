@@ -26,6 +26,8 @@ from ftbuild.stage import Task, stage
 from ftbuild.units import Around, surroundings, units
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ftbuild.recipe import Recipe, Template
     from ftbuild.teacher import Reply, Request
     from ftbuild.teaching import Asked, Said
@@ -142,14 +144,18 @@ def _of_kind(pair: Pair, name: str) -> Pair:
 
 
 def _asked(task: Task) -> Iterator[Asked]:
-    """Yield all units of text with the templates that ask about them."""
+    return every_request(task.recipe, task.input("structure/sections.jsonl"))
+
+
+def every_request(recipe: Recipe, file: Path) -> Iterator[Asked]:
+    """Yield all units of a file's sections with the templates that ask about them."""
     from ftbuild.teaching import Asked
 
-    recipe, prompts, teacher = task.recipe, Prompts(), task.recipe.teacher
+    prompts, teacher = Prompts(), recipe.teacher
     who = answering(teacher.provider, teacher.model)
     for name, template in chosen(recipe).items():
         varied = [dict(zip(template.vary, values, strict=True)) for values in product(*template.vary.values())]
-        for unit, around in _units(task, template.unit):
+        for unit, around in _units(recipe, file, template.unit):
             for values in varied:
                 rendered = prompts.file(template.file, {**recipe.vars, **_context(unit, template, around), **values})
                 for sample in range(template.samples):
@@ -157,10 +163,10 @@ def _asked(task: Task) -> Iterator[Asked]:
                     yield Asked(name, template, unit, request, teacher.attempts, teacher.more)
 
 
-def _units(task: Task, kind: str) -> Iterator[tuple[Unit, Around]]:
+def _units(recipe: Recipe, file: Path, kind: str) -> Iterator[tuple[Unit, Around]]:
     """Yield the units of all sections with what stands around those, a document at a time."""
-    language = task.recipe.language.name
-    for _, group in groupby(read_sections(task.input("structure/sections.jsonl")), key=attrgetter("document")):
+    language = recipe.language.name
+    for _, group in groupby(read_sections(file), key=attrgetter("document")):
         sections = list(group)
         for section, around in zip(sections, surroundings(sections, language), strict=True):
             for unit in units([section], kind, language):
@@ -206,7 +212,7 @@ def _request(recipe: Recipe, template: Template, rendered: str, sample: int, who
 
 
 def _ask(task: Task, total: int, results: _Results) -> None:
-    teacher = task.services.teacher(task.recipe.teacher.provider)
+    teacher = task.services.teacher(task.recipe.teacher.provider, mode=task.recipe.teacher.mode)
 
     def take(one: Asked, replies: Sequence[Reply]) -> None:
         _read(one, one.read(replies), results)
