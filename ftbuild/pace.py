@@ -25,6 +25,7 @@ _FIRST = 32  # requests at once to begin with: quick enough for a short run, few
 _SILENCE = 0.1  # seconds after the first requests in which a server that is full would have said so; then half as many more go
 _PATIENT = 8  # rounds of answers before one more request at once is tried where one was refused
 _HALF = 0.5
+_MANY = 16
 _NOTHING = 1e-6  # seconds that are not worth waiting for
 _BURST = 600.0  # the share of a minute's limit that may go at once: a tenth of a second's worth
 
@@ -75,6 +76,7 @@ class Pace:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.most, self.limit = most, float(min(most, _FIRST))
+        self._room = most if most < _MANY else 2 * most  # so that many at once need not wait for the disk
         self.under_way = 0
         self.unsaved = 0  # answered, and not on the disk yet: these count towards the most, but not for the provider
         self.refused = 0
@@ -120,7 +122,7 @@ class Pace:
                 continue
             if self.under_way >= int(self.limit) and not self._heard:
                 self._listen()
-            if self.under_way >= int(self.limit) or self.under_way + self.unsaved >= self.most:
+            if self.under_way >= int(self.limit) or self.under_way + self.unsaved >= self._room:
                 return
             tokens = self._tokens_next.get(place, 0)
             wait = max(

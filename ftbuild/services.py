@@ -89,9 +89,11 @@ class Services:
 
     def address(self, provider: Provider) -> Address:
         """Return where a provider is asked, with the headers of the `openai` client but for those that name it."""
+        import httpx2
         import openai
 
-        with openai.OpenAI(**_options(provider, self._connection(provider))) as client:
+        silent = httpx2.Client(verify=False, trust_env=False)  # it sends nothing, and needs no certificates
+        with openai.OpenAI(**_options(provider, self._connection(provider)), http_client=silent) as client:
             headers = {k: v for k, v in {**client.default_headers, **client.auth_headers}.items() if isinstance(v, str)}
             headers = {k: v for k, v in headers.items() if not k.lower().startswith("x-stainless")}
             query = {k: str(v) for k, v in client.default_query.items()}
