@@ -118,7 +118,7 @@ def of_document(item: Item, rules: Sequence[tuple[str, Use[Any]]], seconds: floa
     meta = {**document.meta, "title": document.title, "format": document.format}
     try:
         with limit(seconds * max(1.0, len(text) / _MILLION)):
-            for name, rule in rules:  # noqa: B007 - the one that failed is named
+            for name, rule in rules:
                 if RULES.suits(rule.name, document.format):
                     text = _one(item, name, rule, text, meta)
                     if not text.strip():
@@ -131,7 +131,7 @@ def of_document(item: Item, rules: Sequence[tuple[str, Use[Any]]], seconds: floa
         return _failed(item, name, f"takes longer than {seconds:g} s for each million characters (clean.seconds)")
     except FtbuildError as error:
         return _failed(item, name, error.message)
-    except (Exception, RecursionError) as error:  # a rule is whatever somebody has registered
+    except Exception as error:  # noqa: BLE001 - a rule is whatever somebody has registered
         return _failed(item, name, f"{type(error).__name__}: {error}")
     if not text.strip():
         return _dropped(item, name, "it is empty")
@@ -222,7 +222,9 @@ def differences(before: str, after: str, most: int) -> list[str]:
 def _back(text: str, here: int, again: int) -> int:
     """Return by how many letters a piece may be moved to the left to begin with a word, and still be the same piece."""
     back = 0
-    while back < min(here, _LONGEST) and text[here - back - 1] == text[again - back - 1] and not text[here - back - 1].isspace():
+    while (
+        back < min(here, _LONGEST) and text[here - back - 1] == text[again - back - 1] and not text[here - back - 1].isspace()
+    ):
         back += 1
     return back if back == here or text[here - back - 1].isspace() else 0
 

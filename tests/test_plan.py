@@ -297,4 +297,4 @@ def test_every_aside_field_of_a_recipe_is_one_of_those_tried_here() -> None:
     """A new field that stays out of the keys belongs into the tests above, too."""
     kinds = [k for k in vars(recipe_module).values() if isinstance(k, type) and is_dataclass(k)]
     names = {f.name for kind in kinds for f in fields(kind) if not f.metadata.get("identity", True)}
-    assert names == {"api_key_env", "concurrency", "timeout", "retries", "models", "teacher_size", "poll_seconds", "prices"}
+    assert names == {"api_key_env", "concurrency", "timeout", "retries", "models", "teacher_size", "poll_seconds", "prices", "jobs", "tests"}

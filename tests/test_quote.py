@@ -52,11 +52,11 @@ def test_a_package_of_another_version_changes_the_key_and_is_named(workshop: Wor
     from ftbuild import versions
 
     real = versions.version
-    monkeypatch.setattr(versions, "version", lambda name: "99.9" if name == "mwparserfromhell" else real(name))
+    monkeypatch.setattr(versions, "version", lambda name: "99.9" if name == "regex" else real(name))
     told = {s["stage"]: s for s in workshop.run("--json", verb="plan").json}
     assert [name for name, step in told.items() if step["verdict"] == "run"] == ["clean"]
     (reason,) = told["clean"]["reasons"]
-    assert reason["text"] == f"package mwparserfromhell changed {real('mwparserfromhell')} → 99.9"
+    assert reason["text"] == f"package regex changed {real('regex')} → 99.9"
 
 
 @pytest.mark.slow

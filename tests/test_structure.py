@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -174,7 +175,8 @@ def test_a_selection_that_is_nearly_right_is_told(tmp_path: Path, capsys: pytest
 
 FORMATS = {
     "wikitext": ARTICLE,
-    "markdown": "The lead.\n\n# Synopsis\n## Act 1\nFirst.\n\n- one\n    - two  \n### Scene 2 ###\nA scene.\n\\# no\n\nMusic\n=====\nNotes.\n",
+    "markdown": "The lead.\n\n# Synopsis\n## Act 1\nFirst.\n\n- one\n    - two  \n"
+    "### Scene 2 ###\nA scene.\n\\# no\n\nMusic\n=====\nNotes.\n",
     "text": "The lead.\n\n1 Synopsis\n1.1 Act\n  First.\n\nStill.\n2 Music\nNotes.",
 }
 
@@ -233,6 +235,13 @@ def test_parts_have_no_more_tokens_than_they_may(language: str, text: str, overl
         assert any(b.start < a.end for a, b in pairwise(made) if b.part > 1)
     else:
         assert overlap or all(b.start >= a.end for a, b in pairwise(made))
+
+
+def test_a_hundred_thousand_short_lines_are_split_in_no_time() -> None:
+    document = Document("doc", "Title", "== a ==\nb\n" * 10_000, "text")
+    started = time.process_time()
+    assert len(structure_stage._of_document(structure_stage._set_up(Structure(split=Split(1500, 1))), document)[0]) > 10
+    assert time.process_time() - started < 10
 
 
 def test_parts_end_at_paragraphs_and_else_at_sentences() -> None:

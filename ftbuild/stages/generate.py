@@ -110,7 +110,9 @@ def _requests(recipe: Recipe, sections: Iterable[Section]) -> Iterator[Asked]:
         varied = [dict(zip(template.vary, values, strict=True)) for values in product(*template.vary.values())]
         for unit in units(sections, template.unit, recipe.language.name):
             for values in varied:
-                rendered = prompts.file(template.file, {**recipe.vars, **_context(unit, template, around[id(unit.section)]), **values})
+                rendered = prompts.file(
+                    template.file, {**recipe.vars, **_context(unit, template, around[id(unit.section)]), **values}
+                )
                 for sample in range(template.samples):
                     yield Asked(name, template, unit, _request(recipe, template, rendered, sample, who))
 

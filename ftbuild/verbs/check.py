@@ -73,7 +73,9 @@ def of_recipe(build: Build, arguments: Arguments, console: Console) -> tuple[int
         for line in failure.diff():
             console.lines(line)
     if recipe.clean.tests:
-        console.result(f"{recipe.name}: {len(recipe.clean.tests) - len(failed)} of {len(recipe.clean.tests)} tests of rules passed")
+        console.result(
+            f"{recipe.name}: {len(recipe.clean.tests) - len(failed)} of {len(recipe.clean.tests)} tests of rules passed"
+        )
     tests = {"tests": {"run": len(recipe.clean.tests), "failed": [asdict(failure) for failure in failed]}}
     if not file.is_file():
         if console.as_json:
