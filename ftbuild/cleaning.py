@@ -146,7 +146,8 @@ def _one(item: Item, name: str, rule: Use[Any], text: str, meta: Mapping[str, An
     made = rule(text, meta) if _takes_meta(rule) else rule(text)
     pieces: Mapping[str, Sequence[str]] = {}
     if isinstance(made, Cleaned):
-        made, pieces = made.text, made.removed
+        pieces = made.removed
+        made = made.text
     if not isinstance(made, str):
         raise TypeError(f"a rule returns text, not {type(made).__name__}")
     _account(item, name, text, made, pieces)

@@ -69,7 +69,7 @@ def test_a_document_that_cannot_be_cleaned_is_left_out_and_the_others_go_on(tmp_
 
 def test_or_ends_the_build(tmp_path: Path) -> None:
     rules = {"slow": use("regex", pattern="(a|a)+b")}
-    with pytest.raises(SourceError, match="^Slow: slow: ") as caught:
+    with pytest.raises(SourceError, match=r"^Slow: slow: ") as caught:
         stage(tmp_path, GOOD, SLOW, rules=rules, seconds=0.3, on_error="stop")
     assert caught.value.hint == "clean.on_error=skip goes on without it"
 

@@ -81,7 +81,7 @@ def test_a_pattern_that_cannot_be_read_or_takes_for_ever_is_an_error() -> None:
     with pytest.raises(ConfigError, match="does not work"):
         headings("a", "text", "(")
     with pytest.raises(FtbuildError, match="takes more than"):
-        headings("a" * 60 + "\n", "text", "(a|a)+b")  # two seconds
+        headings("a" * 60 + "\n", "text", "(a|a)+b")
 
 
 def test_paths_have_no_gaps() -> None:
