@@ -4,6 +4,7 @@
 #   make agrippina     install, and build the recipe `agrippina`
 #   make test          install what is missing, and run the tests
 #   make test-slow     the tests that build with the real model (some minutes)
+#   make test-exports  the tests that have TRL, Axolotl and LLaMA-Factory read what is exported for them (installed apart)
 #   make lint          ruff and mypy
 #   make bench         build `agrippina` afresh; print score, time and memory
 #   make bench-builds  compare builds with DVC, Snakemake and pytask (installed apart); some minutes
@@ -15,7 +16,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev agrippina pig_latin test test-slow lint bench bench-builds clean
+.PHONY: help setup dev agrippina pig_latin test test-slow test-exports lint bench bench-builds clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -47,6 +48,10 @@ test: dev
 
 test-slow: dev
 	$(BIN)/python -m pytest -m slow
+
+test-exports: dev
+	$(BIN)/python tests/exported/environments.py $(VENV)/exports
+	$(BIN)/python -m pytest tests/test_exported.py
 
 lint: dev
 	$(BIN)/ruff check .

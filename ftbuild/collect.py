@@ -25,6 +25,7 @@ from ftbuild.records import read_jsonl
 from ftbuild.store import Store, read_json
 
 _DAY = 86400.0
+_UNUSED = 90  # days after which a page of the web, or what was read of a file, is fetched or read again if it is wanted
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,13 @@ class Piece:
 
 @dataclass
 class Needed:
-    """What has to stay: keys of stages, digests of objects, ids of models, the beginnings of request hashes."""
+    """What has to stay: keys of stages, digests of objects, ids of models, beginnings of request hashes, revisions of pages."""
 
     keys: set[str] = field(default_factory=set)
     objects: set[str] = field(default_factory=set)
     models: set[str] = field(default_factory=set)
     requests: set[str] = field(default_factory=set)
+    revisions: set[str] = field(default_factory=set)
 
 
 def needed(store: Store, *, keep: int, locks: Iterable[Path]) -> Needed:
@@ -65,6 +67,7 @@ def needed(store: Store, *, keep: int, locks: Iterable[Path]) -> Needed:
         if record["key"] in found.keys:
             found.objects |= set(record["outputs"].values())
             found.models |= {str(record["facts"]["model"])} if "model" in record.get("facts", {}) else set()
+            found.revisions |= set(map(str, (record.get("facts", {}).get("revisions") or {}).values()))
             if record["stage"] == "generate":
                 found.requests |= _requests(store, record)
     return found
@@ -107,6 +110,11 @@ def rubbish(store: Store, keeping: Needed, *, replies_older: float | None) -> li
             record, name = made.get(digest, ({}, ""))
             what = f"{name} of {_of_build(record, names.get(record['key']))}" if record else "of no stage that is known"
             pieces.append(Piece("object", file, _size(file), what))
+    revisions = [f for f in (store.root / "pages").glob("*/[0-9][0-9]/*.json") if f.stem.isdigit()]
+    old = [file for file in revisions if file.stem not in keeping.revisions]
+    pieces += [Piece("page", file, _size(file), f"revision {file.stem} of a wiki's page") for file in old]
+    unused = [f for name in ("web", "readings") for f in (store.root / "pages" / name).glob("*") if _age(f) > _UNUSED]
+    pieces += [Piece("page", file, _size(file), f"a document that no build has read for {_UNUSED} days") for file in unused]
     for model, path in tuned_models(store.root / "local"):
         if model not in keeping.models:
             pieces.append(Piece("model", path, _size(path), model, model))
@@ -116,6 +124,11 @@ def rubbish(store: Store, keeping: Needed, *, replies_older: float | None) -> li
     if replies_older is not None:
         pieces += _old_replies(store, keeping, replies_older)
     return sorted(pieces, key=lambda p: -p.size)
+
+
+def _age(file: Path) -> float:
+    """Return for how many days a file has not been touched."""
+    return (time.time() - file.lstat().st_mtime) / _DAY
 
 
 def _old_replies(store: Store, keeping: Needed, days: float) -> Iterator[Piece]:

@@ -57,12 +57,13 @@ class Console:
         if self.as_json:
             return
         from rich.table import Table
+        from rich.text import Text
 
         table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold", expand=False)
         for n, column in enumerate(columns):
             table.add_column(column, style=styles[n] if n < len(styles) else "", overflow="fold")
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*map(Text, row))  # a text with brackets is no markup of Rich's
         self._rich(stderr=False).print(table)
 
     def json(self, value: Any) -> None:

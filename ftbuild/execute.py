@@ -102,13 +102,16 @@ class Execution:
         self.console.note(f"done in {seconds(took)}" + _told(facts))
         return action
 
-    def work(self, stage: Stage, key: str, folder: Path) -> dict[str, Any]:
-        """Have a stage put its outputs into a folder, and return its facts."""
+    def work(self, stage: Stage, key: str, folder: Path, held: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Have a stage put its outputs into a folder, and return its facts.
+
+        `held` are the revisions that it is to keep to; unless told, those that the lock file names, if the build is held to it.
+        """
         inputs = {name: self.store.sound(d) for name, d in (inputs_of(stage, self.done) or {}).items()}
         earlier = takewhile(lambda name: name != stage.name, STAGES)
         before = {name: self.done[name].facts for name in earlier if name in self.done}
         forced = stage.name in self.options.force
-        locked = self.pinned.revisions(stage.name) if self.pinned else None
+        locked = self.pinned.revisions(stage.name) if self.pinned and held is None else held
         task = Task(
             stage.view(self.recipe), key, inputs, folder, self.services, self.console, before, forced=forced, locked=locked
         )
@@ -161,7 +164,7 @@ def _check(plan: Plan, execution: Execution) -> None:
             continue
         console.heading(stage.name, "Once more, to compare.")
         with store.workspace() as folder:
-            execution.work(stage, before.key, folder)
+            execution.work(stage, before.key, folder, before.facts.get("revisions"))
             for name, was in before.outputs.items():
                 if digest_file(folder / name) != was:
                     differing.append(f"{stage.name}/{name}: {_difference(store.sound(was), folder / name)}")

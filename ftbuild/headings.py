@@ -47,7 +47,7 @@ def headings(text: str, format: str, pattern: str = "") -> list[Heading]:
     match format:
         case "wikitext":
             return list(_of_wikitext(text))
-        case "markdown":
+        case "markdown" | "html":  # a page is plain Markdown once it is clean
             return list(_of_markdown(text))
     return list(_of_pattern(text, pattern)) if pattern else []
 

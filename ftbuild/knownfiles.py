@@ -47,7 +47,7 @@ def known_digest(path: Path) -> str:
 
 
 def known_digests(files: Mapping[str, Path]) -> dict[str, str]:
-    """Return the digests of many files by the same names; where they are large together, those of the last time are believed."""
+    """Return the digests of files by the same names; where they are large together, those of unchanged ones are remembered."""
     folder = _FOLDER.get()
     small = {name: path for name, path in files.items() if path.stat().st_size < LARGE}
     if folder is None or sum(path.stat().st_size for path in small.values()) < LARGE:

@@ -1,7 +1,8 @@
-"""Pages of the web, fetched as a guest should: robots.txt is obeyed, each host has its pauses, what is unchanged is not sent again.
+"""Pages of the web, fetched as a guest should: robots.txt is obeyed, hosts have pauses, what is unchanged is not sent again.
 
-In: an address.  Out: a `Page`: its bytes, and what the server says they are.  Where there is a folder, each page is kept there with
-its ETag and date; asked for again, it is sent only if it has changed (RFC 9110, 13.1), and a build that is offline has it still.
+In: an address.  Out: a `Page`: its bytes, and what the server says they are.  Where there is a folder, each page is kept there
+with its ETag and date; asked for again, it is sent only if it has changed (RFC 9110, 13.1), and a build that is offline has it
+still.
 
 Source: RFC 9309 for robots.txt: a client error there means that nothing is forbidden, a server's error that everything is.
 """
@@ -19,7 +20,7 @@ from urllib.parse import urljoin, urlsplit
 from ftbuild import http
 from ftbuild.digest import digest, digest_bytes
 from ftbuild.errors import SourceError
-from ftbuild.store import aside, read_json, write_json
+from ftbuild.store import aside, read_json, used, write_json
 
 if TYPE_CHECKING:
     import httpx2
@@ -171,7 +172,11 @@ class Pages:
             page = Page(url, told["address"], content, told["media"], told["charset"], told["changed"])
         except (OSError, KeyError):
             return None
-        return (page, told["headers"]) if digest_bytes(content) == told.get("sha256") else None
+        if digest_bytes(content) != told.get("sha256"):
+            return None
+        used(file)
+        used(file.with_suffix(".page"))
+        return page, told["headers"]
 
     def _keep(self, url: str, address: str, headers: Mapping[str, str], content: bytes) -> Page:
         media, charset = _media(headers.get("content-type", ""))

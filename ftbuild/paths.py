@@ -54,7 +54,8 @@ def is_remote(name: str) -> bool:
 def find_files(name: str) -> dict[str, Path]:
     """Find the local files that a recipe names, alone or by a pattern such as `dumps/*.bz2`, by names to know them by.
 
-    A folder stands for all files below it; `function.py:name` stands for the file; an address names no local file.  ConfigError if there is none.
+    A folder stands for all files below it, `function.py:name` for the file; an address names no local file.  ConfigError if
+    there is none.
     """
     if is_remote(name):
         return {}

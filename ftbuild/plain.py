@@ -1,8 +1,9 @@
 r"""Plain Markdown: what readers give and `structure` takes, whatever the document was before.
 
 Headings are `# …` to `###### …`, and one empty line stands between blocks.  List items are lines `- …` or `1. …`, tables are
-rows `| … | … |`.  Everything else is plain text without inline markup.  A line of text that looks like a heading carries a
-backslash before its first `#`, which `unescape` takes away again once the headings are found:
+rows `| … | … |`.  Everything else is plain text without inline markup.  A line of text that looks like a heading, like the line
+below one (`===`, `---`) or like a fence around code carries a backslash, which `unescape` takes away again once the headings
+are found:
 
     >>> escape("# not a heading")
     '\\# not a heading'
@@ -22,8 +23,9 @@ DEEPEST = 6
 HEADING = re.compile(r"(?m)^(#{1,6})[ \t]+(\S.*?)(?:[ \t]+#+)?[ \t]*$")
 """A heading line: its marks, and its text without closing marks (`# C#` is about C#, `# Otters #` about otters)."""
 
-_LOOKS_LIKE = re.compile(r"(?m)^([ \t]*)(\\*#{1,6}(?=[ \t]|$))")
-_ESCAPED = re.compile(r"(?m)^([ \t]*)\\(\\*#{1,6}(?=[ \t]|$))")
+_MISREAD = r"\\*(?:#{1,6}(?=[ \t]|$)|(?:=+|-{2,})(?=[ \t]*$)|`{3}|~{3})"
+_LOOKS_LIKE = re.compile(rf"(?m)^([ \t]*)({_MISREAD})")
+_ESCAPED = re.compile(rf"(?m)^([ \t]*)\\({_MISREAD})")
 
 
 def escape(text: str) -> str:

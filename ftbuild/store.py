@@ -222,3 +222,9 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except (OSError, ValueError):
         return None
+
+
+def used(path: Path) -> None:
+    """Note that a file is still needed, by its time."""
+    with contextlib.suppress(OSError):
+        os.utime(path)

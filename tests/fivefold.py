@@ -3,6 +3,8 @@
 The text was written for these tests.
 """
 
+# ruff: noqa: E501, ISC004
+
 from __future__ import annotations
 
 import io

@@ -32,7 +32,8 @@ def option(group: str, name: str) -> dict[str, Any]:
 def rules(name: str) -> dict[str, Use[str]]:
     """Return the rules of a shipped `clean` option, in their order."""
     declared = option("clean", name)["rules"]
-    return {n: RULES.use(r["rule"], **{k: v for k, v in r.items() if k != "rule"}) for n, r in declared.items()}
+    params = {n: {k: "en" if v == "${language.name}" else v for k, v in r.items() if k != "rule"} for n, r in declared.items()}
+    return {n: RULES.use(r["rule"], **params[n]) for n, r in declared.items()}
 
 
 def cleaned(text: str, name: str = "wikitext") -> str:

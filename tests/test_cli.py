@@ -136,7 +136,7 @@ def test_help_teaches(ftbuild: Ftbuild, argv: list[str]) -> None:
     assert max(map(len, ran.out.splitlines())) <= 128
 
 
-@pytest.mark.parametrize("verb", ["build", "plan", "ask", "recipes", "show", "diff", "gc"])
+@pytest.mark.parametrize("verb", ["build", "check", "export", "plan", "ask", "recipes", "show", "diff", "gc"])
 def test_every_verb_has_a_help_of_its_own(ftbuild: Ftbuild, verb: str) -> None:
     ran = ftbuild(verb, "--help")
     assert (ran.code, ran.err) == (0, "")

@@ -145,6 +145,18 @@ def test_what_a_killed_build_left_is_rubbish_after_a_day(tmp_path: Path) -> None
     assert not [path for path in (tmp_path / "tmp" / "left", *aside) if path.exists()]
 
 
+def test_documents_that_no_build_has_read_for_long_are_rubbish(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    now = time.time()
+    for name, days in (("web/a.json", 100), ("web/a.page", 100), ("readings/b.json", 80)):
+        file = tmp_path / "pages" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("x", encoding="utf-8")
+        os.utime(file, (now - days * 86400, now - days * 86400))
+    found = rubbish(store, needed(store, keep=1, locks=[]), replies_older=None)
+    assert sorted(piece.path.name for piece in found) == ["a.json", "a.page"]
+
+
 @pytest.mark.slow
 def test_people_are_told_too(workshop: Workshop) -> None:
     assert "nothing to throw away" in workshop.run(verb="gc").out

@@ -261,6 +261,31 @@ def test_says_which_parameters_do_not_go_together(web: Web, given: dict[str, Any
     assert web.asked == []
 
 
+def test_a_session_that_ends_meanwhile_is_begun_again(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WIKI_PASSWORD", "otters in the river")
+    token = {"query": {"tokens": {"logintoken": "abc+\\"}}}
+    success = Answer({"login": {"result": "Success", "lgusername": "Me"}}, headers={"Set-Cookie": "session=1; path=/"})
+    web.will(token, success, error("assertuserfailed", "You are no longer logged in."), token, success, reply(page()))
+    assert fetch(web, user="Me@bot", password_env="WIKI_PASSWORD").text == TEXT
+    posted = [a for a in web.asked if a.form]
+    assert [a.form for a in posted] == [{"lgname": "Me@bot", "lgpassword": "otters in the river", "lgtoken": "abc+\\"}] * 2
+    assert [a.query.get("assert") for a in web.asked] == [None, None, "user", None, None, "user"]
+    assert all("otters in" not in str(a.query) for a in web.asked), "a password stands in no address"
+    assert "session=1" in web.asked[-1].headers["Cookie"]
+
+
+def test_a_revision_of_a_page_by_its_title(web: Web) -> None:
+    web.will(reply(page()))
+    assert fetch(web, revision=4711).title == "Otter"
+    assert web.asked[0].query["revids"] == "4711"
+
+
+def test_titles_converted_between_scripts_are_found(web: Web) -> None:
+    web.will(reply(page("柏林"), converted=[{"from": "柏琳", "to": "柏林"}]))
+    assert fetch(web, title="柏琳").title == "柏林"
+    assert web.asked[0].query["converttitles"] == "1"
+
+
 def real_answers() -> list[Path]:
     """Return the real answers that lie beside the repository, if any do."""
     return sorted((REPOSITORY.parent / "shared" / "mediawiki-api").glob("*.json"))

@@ -315,6 +315,10 @@ def test_locked_builds_give_the_locked_revisions_of_pages_that_have_changed(proj
     assert (project.folder / "ftbuild.lock").read_text(encoding="utf-8") != lock
     for file in (f for f in project.folder.rglob("*") if f.is_file()):
         assert SECRET.encode() not in file.read_bytes()
+    told = project.call("gc", "keep=1", "--json").json
+    assert {Path(p["path"]).stem for p in told["pieces"] if p["kind"] == "page"} >= set(
+        re.findall(r'"revision tiere/Seehund" = "(\d+)"', lock)
+    )
     nothing = build(project, "offline=true", "store=third")
     assert nothing.code == 3
     assert "offline=true" in nothing.err

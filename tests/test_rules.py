@@ -378,3 +378,12 @@ def test_real_articles_keep_their_text_and_no_markup() -> None:
         if left or lost:
             bad.append((file.name, left, lost))
     assert bad == []
+
+
+def test_html_rules_take_a_page_apart() -> None:
+    page = (
+        "<html><body><nav>Home</nav><div id='cookie-banner'>We use cookies</div><div class='cookies'>Biscuits</div>"
+        "<h2>Otters</h2><p>They <b>swim</b>. <span>Share this page</span></p><p hidden>secret</p>"
+        "<ul><li>fish</li></ul></body></html>"
+    )
+    assert cleaned(page, "html") == "## Otters\n\nThey swim.\n\n- fish"

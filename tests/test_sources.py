@@ -236,7 +236,9 @@ def test_reads_pairs_of_tabs(home: Path) -> None:
         ("a.jsonl", '{"question": "Who?", "answer": ""}\n', "a.jsonl:1: the answer is empty"),
         ("a.jsonl", "\n", "holds no pairs"),
         ("a.csv", 'question,answer\n"Who?,me\n', "a.csv:2: unexpected end of data"),
-        ("a.csv", "question;answer\nWho?;me\n", "a.csv:2: there is no column 'question'"),
+        ("a.csv", "Question;answer\nWho?;me\n", "a.csv:2: there is no column 'question'"),
+        ("a.json", '{"question": "Who?"}', "a.json: a list of objects belongs here"),
+        ("a.xlsx", "PK", "a.xlsx: is no Excel file"),
         ("a.doc", "x", "a.doc: .doc is no table that can be read"),
         ("a.parquet", "x", "a.parquet: "),
     ],
@@ -246,3 +248,31 @@ def test_says_what_is_wrong_with_a_table(home: Path, name: str, content: str, sa
     with pytest.raises(FtbuildError) as caught:
         table(name)
     assert said in caught.value.message
+
+
+def test_reads_what_spreadsheets_write_elsewhere(home: Path) -> None:
+    write(home / "a.csv", "question;answer\r\nWo fließt er?;durch Köln, auch nachts\r\n".encode("cp1252"))
+    assert [(p.prompt, p.completion) for p in table("a.csv")] == [("Wo fließt er?", "durch Köln, auch nachts")]
+    write(home / "b.csv", "question,answer\n水獭住在哪里？,在河流和湖泊的岸边\n".encode("gb18030"))
+    assert [p.completion for p in table("b.csv")] == ["在河流和湖泊的岸边"]
+    write(home / "c.json", '[{"question": "Who?", "answer": "me"}]')
+    assert [p.completion for p in table("c.json")] == ["me"]
+    assert [p.origin.template for p in table("*.csv")] == ["a.csv", "b.csv"]
+
+
+def test_a_sheet_is_chosen_by_its_name(home: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.active.append(["about"])
+    book.active.append(["nothing"])
+    sheet = book.create_sheet("FAQ")
+    for row in (["question", "answer"], ["Who?", "me"], [None, None], ["How many?", 3]):
+        sheet.append(row)
+    book.save(home / "a.xlsx")
+    assert [(p.completion, p.origin.line) for p in table("a.xlsx", sheet="FAQ")] == [("me", 2), ("3", 4)]
+    for given, said in (
+        ({}, "there is no column 'question'"),
+        ({"sheet": "FAX"}, "there is no sheet 'FAX'; did you mean 'FAQ'?"),
+    ):
+        with pytest.raises(FtbuildError, match=said):
+            table("a.xlsx", **given)

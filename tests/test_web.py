@@ -90,7 +90,7 @@ def test_an_unchanged_page_is_not_sent_again(site: Site, tmp_path: Path) -> None
 def test_offline_has_what_was_fetched_before(site: Site, tmp_path: Path) -> None:
     first, _ = fetched(f"{site.home}/a", folder=tmp_path)
     before = len(site.asked)
-    with http.forbidden(True):
+    with http.forbidden(yes=True):
         assert fetched(f"{site.home}/a", folder=tmp_path)[0] == first
         with pytest.raises(SourceError, match="offline=true"):
             fetched(f"{site.home}/b", folder=tmp_path)

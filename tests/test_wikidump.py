@@ -205,6 +205,8 @@ def test_an_address_is_read_with_fsspec(web: Web) -> None:
     with fsspec.open("memory://dumps/otto.xml.bz2", "wb") as there:
         there.write(bz2.compress(xml(PAGES).encode()))
     assert titles(path="memory://dumps/otto.xml.bz2") == ARTICLES
+    assert titles(path="memory://dumps/*.bz2") == ARTICLES
+    assert "no file is called that" in refused(path="memory://dumps/*.gz").message
     assert "there is no such file" in refused(path="memory://dumps/none.xml").message
     with pytest.raises(ConfigError, match="qqq"):
         read(path="qqq://dumps/otto.xml")

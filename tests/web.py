@@ -30,6 +30,7 @@ class Asked:
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
+    form: Mapping[str, str] = field(default_factory=dict)
 
 
 class Web:
@@ -74,10 +75,17 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self._answer(self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode())
+
     def do_GET(self) -> None:
+        self._answer("")
+
+    def _answer(self, form: str) -> None:
         web = cast("_Server", self.server).web
         url = urlsplit(self.path)
-        answer = web.next(Asked(url.path, dict(parse_qsl(url.query, keep_blank_values=True)), dict(self.headers)))
+        query, given = (dict(parse_qsl(text, keep_blank_values=True)) for text in (url.query, form))
+        answer = web.next(Asked(url.path, query, dict(self.headers), given))
         threading.Event().wait(answer.wait)
         if answer.hang_up:
             self.close_connection = True

@@ -1,9 +1,10 @@
 """A real MediaWiki for the tests: Debian's package, installed with SQLite into a temporary directory and served by PHP itself.
 
-    apt-get install --no-install-recommends mini-httpd php-cgi php-cli php-sqlite3 php-mbstring php-xml php-intl
-    apt-get install --no-install-recommends mediawiki
+    apt-get install --no-install-recommends php-cli php-sqlite3 php-mbstring php-xml php-intl
+    apt-get install mediawiki                        # or, as .ci/run does, without the web server that this brings along:
+    apt-get download mediawiki mediawiki-classes && for f in mediawiki*.deb; do dpkg-deb -x $f .mediawiki; done
 
-In this order no Apache comes along.  `FTBUILD_MEDIAWIKI` names another copy of MediaWiki's files.
+`FTBUILD_MEDIAWIKI` names another copy of MediaWiki's files.
 """
 
 from __future__ import annotations
@@ -18,7 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
-HOME = Path(os.environ.get("FTBUILD_MEDIAWIKI", "/usr/share/mediawiki"))
+from tests.helpers import REPOSITORY
+
+INSTALLED = Path("/usr/share/mediawiki")
+UNPACKED = REPOSITORY / ".mediawiki" / "usr" / "share" / "mediawiki"
+HOME = Path(os.environ.get("FTBUILD_MEDIAWIKI") or (UNPACKED if UNPACKED.is_dir() else INSTALLED))
 EXTENSIONS = ("sqlite3", "mbstring", "xml", "intl")
 _SETTINGS = """
 $wgRightsUrl = "https://creativecommons.org/licenses/by-sa/4.0/";
@@ -34,7 +39,7 @@ if ( getenv( "WIKI_PRIVATE" ) ) { $wgGroupPermissions["*"]["read"] = false; }
 def lacking() -> str:
     """Say what keeps a MediaWiki from running here, if anything does."""
     if not (HOME / "maintenance" / "install.php").is_file():
-        return f"there is no MediaWiki in {HOME}; Debian's package `mediawiki` brings one"
+        return f"there is no MediaWiki in {HOME}; tests/wiki.py says how to get one"
     if not (php := shutil.which("php")):
         return "there is no php; Debian's package `php-cli` brings it"
     loaded = subprocess.run([php, "-m"], capture_output=True, text=True, check=False).stdout.split()

@@ -22,6 +22,8 @@ from ftbuild.paths import shown
 Read = Iterator["tuple[int, Any] | Problem"]
 """Rows with their lines, and between them what is wrong with the file, as far as it was read."""
 
+_NESTED = ("messages", "tools", "preferred_output", "non_preferred_output")
+
 LONGEST = 32 * 2**20
 """Bytes of one line beyond which it is not read."""
 
@@ -177,6 +179,8 @@ def _separated(lines: Lines) -> Read:
         good = 1
         try:
             names = next(reader, [])
+            for name in {n for n in names if names.count(n) > 1}:
+                yield Problem("error", f"two columns are called {name!r}; the last of them counts", 1)
             good = reader.line_num + 1
             for cells in reader:
                 if any(cells):
@@ -203,7 +207,7 @@ def _separator(file: io.TextIOBase) -> str:
 
 
 def _cells(names: list[str], cells: list[str], line: int) -> Read:
-    row = dict(zip(names, map(_cell, cells), strict=False))
+    row = {name: _cell(name, cell) for name, cell in zip(names, cells, strict=False)}
     if len(cells) != len(names):
         yield Problem(
             "error", f"the line has {len(cells)} cells, the first line has {len(names)}", line, short(", ".join(cells))
@@ -211,9 +215,9 @@ def _cells(names: list[str], cells: list[str], line: int) -> Read:
     yield line, row
 
 
-def _cell(text: str) -> Any:
-    """Return a cell as text, or as the JSON of the list or object that it holds."""
-    if text[:1] in ("[", "{") and text[-1:] in ("]", "}"):
+def _cell(name: str, text: str) -> Any:
+    """Return a cell as text; or as what its JSON says, in those columns that are never text."""
+    if name in _NESTED and text[:1] in ("[", "{"):
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
@@ -263,7 +267,7 @@ def _tried(lines: Lines, reading: Callable[[], Any], needed: str) -> Any:
 
 def _records(table: Any, first: int) -> Read:
     for number, row in enumerate(table.to_dict("records"), start=first):
-        yield number, {str(k): _cell(v) if isinstance(v, str) else v for k, v in row.items()}
+        yield number, {str(k): _cell(str(k), v) if isinstance(v, str) else v for k, v in row.items()}
 
 
 READERS: Mapping[str, Callable[[Lines], Read]] = {

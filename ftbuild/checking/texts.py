@@ -163,16 +163,20 @@ def _both(one: str, other: str) -> str:
 
 
 @CHECKS("blank")
-def blank(_: About) -> Watch:
-    """Find prompts and answers that are nothing but space, and prompts that hold next to nothing."""
+def blank(about: About) -> Watch:
+    """Find answers and prompts that are nothing but space, separator or stop token."""
+
+    def answers(row: Row) -> bool:
+        own = row.answer.removesuffix(about.stop) if row.kind == "completion" else row.answer
+        return bool(own.strip()) or any(t.get("tool_calls") for t in row.turns)
 
     def each(row: Row) -> Iterator[Problem]:
-        if not row.answer.strip() and not any(t.get("tool_calls") for t in row.turns):
+        if not answers(row):
             yield error("the answer is empty", row)
-        elif not row.prompt.strip():
+        elif not row.prompt.removesuffix(about.separator).strip():
             yield warning("the prompt is empty", row, "say what is asked, unless the model is to write by itself")
 
     def mend(row: Row) -> Mapping[str, Any] | None:
-        return row.data if row.answer.strip() or any(t.get("tool_calls") for t in row.turns) else None
+        return row.data if answers(row) else None
 
     return Watch(each, None, mend, "rows without an answer are left out")

@@ -99,26 +99,26 @@ def tool_calls(_: About) -> Watch:
 
 def _calls(turns: Turns, tools: set[str], row: Row) -> Iterator[Problem]:
     """Yield what is wrong with the calls of one conversation."""
-    open_: set[str] = set()
+    open_ = set[str]()
     for n, turn in enumerate(turns):
         if turn["role"] == "tool":
             id_ = turn.get("tool_call_id")
             if id_ is None:
                 yield error("the result of a call has no tool_call_id", row)
+                open_.clear()
             elif id_ not in open_:
                 yield error("the result of a call belongs to no call before it", row)
             open_.discard(str(id_))
             continue
         if open_:
             yield error("a call has no result before the next turn", row)
-            open_ = set()
-        for call in turn.get("tool_calls") or ():
+        calls = turn.get("tool_calls") or ()
+        for call in calls:
             yield from _call(call, tools, row)
-            if "id" in call:
-                if call["id"] in open_:
-                    yield error("two calls have the same id", row)
-                if n + 1 < len(turns):  # a row may end with a call
-                    open_.add(call["id"])
+        ids = [call["id"] for call in calls if "id" in call]
+        if len(set(ids)) < len(ids):
+            yield error("two calls have the same id", row)
+        open_ = set(ids) if n + 1 < len(turns) else set()  # a row may end with a call
     if open_:
         yield error("a call has no result before the next turn", row)
 

@@ -1,14 +1,15 @@
 """A process apart for what may take all the time and memory that there is: it gets so much of both, and one file after another.
 
-In: the bytes of a file.  Out: its document, or a SourceError, also where the process was ended because it passed a limit; the next
-file gets a new one.  The limits are of the kernel's, in seconds of CPU time for each step that the reader tells of and bytes of memory:
-a busy machine does not make a document bad.
+In: the bytes of a file.  Out: its document, or a SourceError, also where the process was ended because it passed a limit; the
+next file gets a new one.  The limits are of the kernel's, in seconds of CPU time for each step that the reader tells of and
+bytes of memory: a busy machine does not make a document bad.
 
 Messages are a length in eight bytes, and JSON or the file itself.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import struct
@@ -33,7 +34,8 @@ def apart(data: bytes, name: str) -> Document:
     """Return the document of a PDF, read in a process apart.  SourceError if it cannot be read, or not within the limits."""
     with _LOCK:
         process = _process()
-        assert process.stdin and process.stdout
+        assert process.stdin
+        assert process.stdout
         doing = "the file"
         try:
             _send(process.stdin, name.encode())
@@ -43,7 +45,7 @@ def apart(data: bytes, name: str) -> Document:
                 if "doing" in told:
                     doing = told["doing"]
                 elif "error" in told:
-                    raise SourceError(told["error"], hint=told["hint"])
+                    raise SourceError(told["error"], hint=told["hint"])  # noqa: TRY301 - it is what the file is
                 else:
                     return Document(**told["document"])
         except BrokenPipeError:
@@ -82,10 +84,8 @@ def _end() -> None:
         process.wait()
         for pipe in (process.stdin, process.stdout):
             if pipe:
-                try:
+                with contextlib.suppress(OSError):
                     pipe.close()
-                except OSError:
-                    pass
     _RUNNING.clear()
 
 

@@ -15,7 +15,6 @@ from ftbuild.errors import SourceError
 from ftbuild.plain import escape, heading, joined, one_line
 from ftbuild.records import Document
 
-
 _BEFORE_A_TITLE = 200
 """Characters that may stand before a title: a date, a number, the name of whoever published it."""
 
@@ -35,7 +34,9 @@ def document(blocks: Iterable[Block], name: str, *, title: str = "", meta: Mappi
         raise SourceError(f"{name}: holds no text", hint="drop it, or let on_error: skip pass over it")
     place = next((n for n, block in enumerate(kept) if block.level), 0)
     first = one_line(kept[place].text) if kept[place].level and sum(len(b.text) for b in kept[:place]) < _BEFORE_A_TITLE else ""
-    if first and sum(b.level <= kept[place].level for b in kept if b.level) == 1 and len(kept) > 1:
+    headings = [b for b in kept if b.level]
+    alone = sum(b.level <= kept[place].level for b in headings) == 1
+    if first and alone and len(kept) > 1 and (place == 0 or len(headings) > 1):
         title = first
         del kept[place]
     levels = {level: n for n, level in enumerate(sorted({b.level for b in kept if b.level}), start=1)}

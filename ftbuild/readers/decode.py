@@ -14,15 +14,24 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "iso-8859-1": "cp1252", "latin-1": "cp1252", "ascii": "cp1252",
+_WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "iso-8859-1": "cp1252", "ascii": "cp1252",
           "us-ascii": "cp1252", "shift_jis": "cp932", "shift-jis": "cp932", "big5": "big5hkscs", "euc-kr": "cp949"}  # fmt: skip
 """Names that files give, and the larger set that is meant, as browsers take them.  Source: the WHATWG's Encoding Standard."""
 
-_EAST = ("gb18030", "big5hkscs", "cp932", "euc_jp", "cp949")
-_COMMON = re.compile(
-    "[的一是不了在人有我他这這個个上们們来來到时時大地为為子中你说說生国國年着就那和要她出也得里后後自以会會家可下而过過天去能对對小多然于於心学學么麼"
-    "の-んァ-ヶーは가-힣이다。，、！？：；「」『』《》]"
+_MARKS_OF_TEXT = "。，、！？：；「」『』《》"
+_CHINESE = (
+    "的一是不了在人有我他这這中大来來上国國个個到说說们們为為子和你地出道也时時年得就那要下以生会會自着去之过過家学學对對可里裡后後小么麼"
+    "心多天而能好都然没沒日于於起还還发發成事只作当當想看文无無开開手十用主行方又如前所本见見经經头頭面公同三已老从從动動两兩长長"
 )
+_COMMON = {
+    "gb18030": re.compile(f"[{_CHINESE}{_MARKS_OF_TEXT}]"),
+    "big5hkscs": re.compile(f"[{_CHINESE}{_MARKS_OF_TEXT}]"),
+    "cp932": re.compile(f"[\u3041-\u30ff{_MARKS_OF_TEXT}]"),
+    "euc_jp": re.compile(f"[\u3041-\u30ff{_MARKS_OF_TEXT}]"),
+    "cp949": re.compile("[이다는의에을를가고하지은도로한기사리시자어나정일대라인아서해그수보전과부제있것니요들만면으]"),
+}
+"""What much of a text is made of in the languages of an encoding, and what hardly comes of bytes of another one."""
+
 _SAMPLE = 100_000
 
 
@@ -66,15 +75,18 @@ def _fits(data: bytes, encoding: str) -> str | None:
 def _guessed(data: bytes) -> str:
     """Return the encoding that fits and gives the most common characters of its languages, or the library's best guess."""
     scores = {}
-    for encoding in _EAST:
+    for encoding, common in _COMMON.items():
         if (text := _fits(data, encoding)) is not None:
             wide = [c for c in text[:_SAMPLE] if ord(c) > 0x7F]  # noqa: PLR2004
             odd = sum(0xE000 <= ord(c) <= 0xF8FF or 0xFF61 <= ord(c) <= 0xFF9F for c in wide)  # private use, half-width  # noqa: PLR2004
-            scores[encoding] = (len(_COMMON.findall(text[:_SAMPLE])) - 2 * odd) / max(1, len(wide))
+            scores[encoding] = (len(common.findall(text[:_SAMPLE])) - 2 * odd) / max(1, len(wide))
     best = max(scores, key=lambda e: scores[e], default="")
     if best and scores[best] > 0.15:  # noqa: PLR2004 - a fifth of running text is among the hundred most common
         return best
-    from charset_normalizer import from_bytes
+    try:
+        from charset_normalizer import from_bytes
+    except ImportError:
+        return ""
 
     for match in from_bytes(data[:_SAMPLE] if len(data) > _SAMPLE else data):
         if _fits(data, match.encoding) is not None:

@@ -1,7 +1,7 @@
 """Word: DOCX read by mammoth (BSD), with headings found by outline level, in any language of Word.
 
-mammoth knows headings by the names of their styles.  Here a paragraph is a heading if it, its style or a style that this is based
-on has an outline level, or is called what Word calls headings in some language; it is told so before mammoth sees it.
+mammoth knows headings by the names of their styles.  Here a paragraph is a heading if it, its style or a style that this is
+based on has an outline level, or is called what Word calls headings in some language; it is told so before mammoth sees it.
 
 Source: ECMA-376, part 1, 17.3.1.20 (outlineLvl) and 17.7.4 (styles).
 """

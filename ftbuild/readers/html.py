@@ -1,7 +1,7 @@
 """Web pages: the main text of a page, with its headings, lists and tables.
 
-What is main text is trafilatura's judgement, in its precise mode (Apache-2.0; A. Barbaresi, "Trafilatura", ACL 2021).  A page that
-has no navigation, no banner and no other parts around its text is taken whole: nothing of a document is guessed away.
+What is main text is trafilatura's judgement, in its precise mode (Apache-2.0; A. Barbaresi, "Trafilatura", ACL 2021).  A page
+that has no navigation, no banner and no other parts around its text is taken whole: nothing of a document is guessed away.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any, Literal
 
 from ftbuild.readers.blocks import Block, document, meta_of
 from ftbuild.readers.decode import decoded
-from ftbuild.readers.markup import blocks, parse
+from ftbuild.readers.markup import blocks, parse, remove
 from ftbuild.records import Document
 from ftbuild.registries import READERS
 
 Main = Literal["auto", "always", "never"]
 
 _CHARSET = re.compile(rb"""(?i)<meta[^>]+charset\s*=\s*["']?\s*([\w:.-]+)|<\?xml[^>]+encoding\s*=\s*["']([\w.-]+)""")
-_AROUND = frozenset("nav aside footer".split())
+_AROUND = frozenset(["nav", "aside", "footer"])
 _PARTS = re.compile(
     r"(?i)(^|[\s_-])(nav(igation|bar)?|menu|side-?bar|cookies?|consent|share|sharing|social|breadcrumbs?|advert\w*|ads?|banner|related"
     r"|newsletter|subscribe|comments?|popup|modal|footer|masthead)($|[\s_-])"
@@ -40,15 +40,20 @@ def html(data: bytes, name: str, *, encoding: str = "", main: Main = "auto", cod
     text = decoded(data, name, declared=said, given=encoding)
     root = parse(text)
     facts = _facts(root)
-    found = list[Block]()
-    if root is not None:
-        if main == "always" or (main == "auto" and _has_parts(root)):
-            found = main_text(text, code=code) if len(text) < _LARGEST else []
-            found = found or blocks(_without_parts(root), code=code)
-        if not any(block.text.strip() for block in found):
-            found = blocks(_body(root), code=code)
     title = facts.pop("title", "")
-    yield document(found, name, title=title, meta=facts)
+    yield document(found_in(text, main=main, code=code, root=root), name, title=title, meta=facts)
+
+
+def found_in(text: str, *, main: Main, code: bool = True, root: Any = None) -> list[Block]:
+    """Return the blocks of a page: of its main text, or of all of it.  `root` is its tree, if it was parsed already."""
+    root = parse(text) if root is None else root
+    if root is None:
+        return []
+    found = list[Block]()
+    if main == "always" or (main == "auto" and _has_parts(root)):
+        found = main_text(text, code=code) if len(text) < _LARGEST else []
+        found = found or blocks(_without_parts(root), code=code)
+    return found if any(block.text.strip() for block in found) else blocks(_body(root), code=code)
 
 
 def main_text(text: str, *, code: bool = True) -> list[Block]:
@@ -109,16 +114,8 @@ def _has_parts(root: Any) -> bool:
 def _without_parts(root: Any) -> Any:
     """Take the navigation and the like out of a page."""
     for element in [e for e in root.iter() if _part(e)]:
-        parent = element.getparent()
-        if parent is None:
-            continue
-        before = element.getprevious()
-        tail = element.tail or ""
-        if before is not None:
-            before.tail = (before.tail or "") + tail
-        else:
-            parent.text = (parent.text or "") + tail
-        parent.remove(element)
+        if element.getparent() is not None:
+            remove(element)
     return _body(root)
 
 
@@ -126,7 +123,7 @@ def _facts(root: Any) -> dict[str, Any]:
     """Return what the head of a page says: title, author, date, language."""
     if root is None:
         return {}
-    named = {}
+    named: dict[str, str] = {}
     for element in root.iter("meta"):
         key = (element.get("name") or element.get("property") or "").lower()
         named.setdefault(key, element.get("content") or "")

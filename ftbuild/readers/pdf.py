@@ -1,8 +1,8 @@
 """PDF: the text of its pages, read by pdfium (BSD and Apache-2.0), with its headings, paragraphs, lists and tables found again.
 
-A PDF says where letters stand, and little else.  What is a heading is told by the document's outline, by size and by weight; running
-headers, footers and page numbers are known by being on page after page.  A few lines of PDF can ask for more work and memory than
-there is, so that it is read in a process apart, which has its limits.
+A PDF says where letters stand, and little else.  What is a heading is told by the document's outline, by size and by weight;
+running headers, footers and page numbers are known by being on page after page.  A few lines of PDF can ask for more work and
+memory than there is, so that it is read in a process apart, which has its limits.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import median
 
 from ftbuild.plain import one_line, table
@@ -31,6 +32,12 @@ _PAGE_NUMBER = re.compile(
 )
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 _CJK = re.compile(f"[{WIDE}]")
+_SPACED = re.compile(rf"[{WIDE}] [A-Za-z0-9]|[A-Za-z0-9] [{WIDE}]")
+_LEADER = re.compile(r"(?:[.…·] ?){4,}\s*(?:\d{1,5}|[ivxlc]{1,7})\s*$")
+_CONTENTS = re.compile(
+    r"(?i)\W*(table of )?contents\W*|目\s*[录錄次]|inhalt(sverzeichnis)?|table des matières|índice|sommario|содержание"
+)
+_ANY = "\0"
 _SOFT = "\u00ad"
 Outline = Sequence[tuple[int, str, int]]
 """Depth from 0, title, page from 0 of each bookmark."""
@@ -50,7 +57,7 @@ class _Group:
 
 def blocks(found: Sequence[Line], outline: Outline, heights: Sequence[float]) -> list[Block]:
     """Return the blocks of a whole document.  `heights` are those of its pages."""
-    kept = without_margins(found, heights)
+    kept = _without_contents(without_margins(found, heights))
     body = body_size(kept)
     titles = {_bare(title) for _, title, _ in outline}
     groups = list(_groups(kept, body, titles))
@@ -79,13 +86,12 @@ def without_margins(found: Sequence[Line], heights: Sequence[float]) -> list[Lin
         high, low = sorted_[:2], sorted_[-2:]
         edges[page] = ([k for k in high if k.y > heights[page] - edge], [k for k in low if k.y < edge])
     counts = Counter(key for ends in edges.values() for end in ends for line in end for key in _keys(line))
-    enough = 2 if pages < 4 else 3  # noqa: PLR2004
     dropped: set[int] = set()
     for ends in edges.values():
         for end in ends:
             for line in end:
                 alone = pages == 1 and bool(_PAGE_NUMBER.fullmatch(line.text))
-                if alone or any(counts[key] >= enough for key in _keys(line)):
+                if alone or any(counts[key] >= (3 if key[0][:1] == _ANY else 2) for key in _keys(line)):
                     dropped.add(id(line))
     return [line for line in found if id(line) not in dropped]
 
@@ -94,11 +100,28 @@ def _keys(line: Line) -> list[tuple[str, int]]:
     """Return what a line has in common with its like on other pages, at about the same height: its text, or its counting up."""
     height, text = round(line.y / 4), line.text
     keys = [(text, height)]
-    if number := re.search(r"\d+", text):
-        keys.append((f"{text[: number.start()]}#{int(number[0][:9]) - line.page}{text[number.end() :]}", height))
+    if numbers := [m for m in re.finditer(r"\d+", text) if len(m[0]) < 6]:  # noqa: PLR2004
+        for number in (numbers[0], numbers[-1]):
+            keys.append((f"{text[: number.start()]}#{int(number[0]) - line.page}{text[number.end() :]}", height))
+            if number.start() == 0 or number.end() == len(text):
+                keys.append((f"{_ANY}{int(number[0]) - line.page}", height))  # whatever else it says, it counts the pages
+        keys = list(dict.fromkeys(keys))
     elif re.fullmatch(r"\W*[ivxlc]+\W*", text):
         keys.append((f"#{_roman(text) - line.page}", height))
     return keys
+
+
+def _without_contents(found: Sequence[Line]) -> list[Line]:
+    """Return lines without those of a table of contents, which lead to page numbers by rows of dots, nor its heading."""
+    kept: list[Line] = []
+    for n, line in enumerate(found):
+        before, after = (found[m].text if 0 <= m < len(found) else "" for m in (n - 1, n + 1))
+        if _LEADER.search(line.text) and (_LEADER.search(before) or _LEADER.search(after) or _CONTENTS.fullmatch(before)):
+            continue
+        if _CONTENTS.fullmatch(line.text) and _LEADER.search(after):
+            continue
+        kept.append(line)
+    return kept
 
 
 def _roman(text: str) -> int:
@@ -157,9 +180,7 @@ def _kind(line: Line, body: float, titles: set[str], *, heavy: bool) -> tuple[st
     return "text", ""
 
 
-def _continues(  # noqa: PLR0911
-    group: _Group, line: Line, kind: str, mark: str, pitch: float, edges: dict[tuple[int, int, int], float]
-) -> bool:
+def _continues(group: _Group, line: Line, kind: str, mark: str, pitch: float, edges: dict[tuple[int, int, int], float]) -> bool:
     """Say whether a line goes on with what the lines before it began."""
     last = group.lines[-1]
     same_place = line.page == last.page and line.column == last.column
@@ -167,15 +188,15 @@ def _continues(  # noqa: PLR0911
     if group.kind == "table":
         return False
     if kind == "heading" or group.kind == "heading":
-        near = 0 < down < 1.7 * max(line.size, last.size)  # noqa: PLR2004
+        near = 0 < down < 1.7 * max(line.size, last.size)
         return kind == group.kind and same_place and near and abs(line.size - last.size) < 0.3 and line.bold == last.bold  # noqa: PLR2004
-    if abs(line.size - last.size) > 0.15 * last.size and not same_place:  # noqa: PLR2004
+    if abs(line.size - last.size) > 0.15 * last.size and not same_place:
         return False
     if mark and (not mark.strip()[:1].isalnum() or group.mark or _ENDS.search(last.text)):
         return False
     if not same_place or down < 0:
         return not _SENTENCE_ENDS.search(last.text) and (line.text[0].islower() or bool(_CJK.match(line.text)))
-    if down > 1.35 * max(pitch, last.size):  # noqa: PLR2004
+    if down > 1.35 * max(pitch, last.size):
         return False
     edge = edges[_edge_of(last)]
     first = line.text.split(" ", 1)[0]
@@ -190,7 +211,7 @@ def _pitch(found: Sequence[Line], body: float) -> float:
     """Return the usual distance from one line of running text to the next."""
     downs = [
         round(a.y - b.y, 1)
-        for a, b in zip(found, found[1:], strict=False)
+        for a, b in pairwise(found)
         if a.page == b.page and abs(a.size - body) < 0.6 and abs(b.size - body) < 0.6 and 0.8 * body < a.y - b.y < 2.2 * body  # noqa: PLR2004
     ]
     return median(downs) if downs else 1.2 * body
@@ -260,7 +281,7 @@ def _bare(title: str) -> str:
 
 def joined_lines(lines: Sequence[str]) -> str:
     """Return lines of a paragraph as one: words that were parted at a line's end are whole again."""
-    text = ""
+    text, spaced = "", any(_SPACED.search(line) for line in lines)
     for line in (one_line(part) for part in lines):
         if not text or not line:
             text += line
@@ -268,7 +289,7 @@ def joined_lines(lines: Sequence[str]) -> str:
             text = text[:-1] + ("" if line[0].islower() else "-") + line
         elif re.search(r"[^\W\d_]-$", text) and line[0].islower():
             text = text[:-1] + line
-        elif _CJK.match(text[-1]) and _CJK.match(line[0]):
+        elif (_CJK.match(text[-1]) and _CJK.match(line[0])) or ((_CJK.match(text[-1]) or _CJK.match(line[0])) and not spaced):
             text += line
         else:
             text += f" {line}"
@@ -282,7 +303,7 @@ def _merged(groups: Sequence[_Group]) -> Iterator[Block]:
         if group.kind == "item":
             rest = group.text[len(one_line(group.mark)) :].strip()
             number = group.mark.strip(" ()\t")
-            items.append(f"{number[:-1] if number.endswith('.') else number}. {rest}" if number[:1].isdigit() else f"- {rest}")
+            items.append(f"{number.removesuffix('.')}. {rest}" if number[:1].isdigit() else f"- {rest}")
             continue
         if items:
             yield Block("\n".join(items))

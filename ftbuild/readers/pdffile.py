@@ -1,6 +1,7 @@
 """A PDF opened by pdfium and read page by page, in a process apart (`ftbuild.readers.apart`).
 
-In: its bytes.  Out: a document.  Before each page it says that it is alive, so that a page that would take for ever takes seconds.
+In: its bytes.  Out: a document.  Before each page it says that it is alive, so that a page that would take for ever takes
+seconds.
 """
 
 from __future__ import annotations

@@ -12,13 +12,20 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from statistics import median
 from typing import Any
+
+from ftbuild.readers.markup import WIDE
 
 _HEAVY = re.compile(r"(?i)bold|black|heavy|semibold|demi|simhei|heiti|-hei|黑体")
 _BOLD = 600
 _HYPHENS = "\x02\ufffe\u00ad"
 _SOFT = "\u00ad"
+_MADE = "\x1f"  # stands for a space that pdfium made of a gap
+_APART = re.compile(rf"(?<=[{WIDE}]){_MADE}|{_MADE}(?=[{WIDE}])")
+"""The little gap that programs put between Chinese and Latin letters, where nobody wrote a space."""
+
 _GAP = 1.5  # of the size of the letters: what is wider is no space between words
 _MARKS = re.compile(r"[•‣◦∙·▪■□●○–—*\-\uf0a7\uf0b7\uf02d]|\(?(?:\d{1,3}|[a-zA-Z])[.)]|\d{1,2}(?:\.\d{1,2})*\.?|§ ?\d+")
 """What may stand before an item or a heading with a wide gap behind it, and makes no table of it."""
@@ -50,10 +57,10 @@ class _Piece:
 
     def line(self, page: int) -> Line | None:
         text = "".join(self.letters).encode("utf-16", "surrogatepass").decode("utf-16", "ignore")
-        text = re.sub(r"[ \t\xa0]+", " ", text).strip()
+        text = re.sub(r"[ \t\xa0]+", " ", _APART.sub("", text).replace(_MADE, " ")).strip()
         if not text:
             return None
-        return Line(text, self.x0, self.x1, self.y, median(self.sizes), self.heavy > 0.9 * len(self.sizes), page)  # noqa: PLR2004
+        return Line(text, self.x0, self.x1, self.y, median(self.sizes), self.heavy > 0.9 * len(self.sizes), page)
 
 
 def lines(page: Any, number: int) -> list[Line]:
@@ -63,7 +70,7 @@ def lines(page: Any, number: int) -> list[Line]:
     if gutter is not None:
         return [line for part in _columns(pieces, gutter) for line in _rows(part)]
     rows = _rows(pieces)
-    climbs = sum(b.y > a.y + a.size for a, b in zip(rows, rows[1:], strict=False))
+    climbs = sum(b.y > a.y + a.size for a, b in pairwise(rows))
     if climbs > max(1, len(rows) // 10):
         rows = _rows(sorted(pieces, key=lambda p: (-round(p.y), p.x0)))
     return rows
@@ -76,7 +83,7 @@ def _pieces(page: Any) -> list[_Piece]:
     text = page.get_textpage()
     found: list[_Piece] = []
     open_: _Piece | None = None
-    style = _Style(0.0, 0.0, False, False)
+    style = _Style(0.0, 0.0, heavy=False, turned=False)
     before: Any = None
     left, right, bottom, top = (ctypes.c_double() for _ in range(4))
     try:
@@ -86,9 +93,10 @@ def _pieces(page: Any) -> list[_Piece]:
                 open_ = None
                 continue
             letter = _SOFT if chr(code) in _HYPHENS else chr(code)
-            if letter.isspace() or pdfium.FPDFText_IsGenerated(text, n) == 1:
+            made = pdfium.FPDFText_IsGenerated(text, n) == 1
+            if letter.isspace() or made:
                 if open_:
-                    open_.letters.append(letter)
+                    open_.letters.append(_MADE if made and letter.isspace() else letter)
                 continue
             thing = pdfium.FPDFText_GetTextObject(text, n)
             address = ctypes.cast(thing, ctypes.c_void_p).value if thing else None
@@ -134,7 +142,7 @@ def _style(text: Any, n: int, pdfium: Any) -> _Style:
 
 def _goes_on(piece: _Piece, x0: float, style: _Style) -> bool:
     size = max(piece.sizes[-1], style.size)
-    return abs(style.y - piece.y) < 0.6 * size and -2 * size < x0 - piece.x1 < _GAP * size  # noqa: PLR2004
+    return abs(style.y - piece.y) < 0.6 * size and -2 * size < x0 - piece.x1 < _GAP * size
 
 
 def _rows(pieces: Sequence[Line]) -> list[Line]:
@@ -142,7 +150,7 @@ def _rows(pieces: Sequence[Line]) -> list[Line]:
     found: list[list[Line]] = []
     for piece in pieces:
         last = found[-1][-1] if found else None
-        if last and abs(last.y - piece.y) < 0.35 * max(last.size, piece.size) and piece.x0 > last.x1 - 1:  # noqa: PLR2004
+        if last and abs(last.y - piece.y) < 0.35 * max(last.size, piece.size) and piece.x0 > last.x1 - 1:
             found[-1].append(piece)
         else:
             found.append([piece])
@@ -178,10 +186,10 @@ def _gutter(pieces: Sequence[Line]) -> float | None:
         return None
     full = median(p.x1 - p.x0 for p in sides[0]) > 0.55 * (x - left) and median(p.x1 - p.x0 for p in sides[1]) > 0.55 * (
         right - x
-    )  # noqa: PLR2004
+    )
     tops, bottoms = [max(p.y for p in s) for s in sides], [min(p.y for p in s) for s in sides]
     shared = min(tops) - max(bottoms)
-    return x if full and shared > 0.4 * min(t - b for t, b in zip(tops, bottoms, strict=True)) else None  # noqa: PLR2004
+    return x if full and shared > 0.4 * min(t - b for t, b in zip(tops, bottoms, strict=True)) else None
 
 
 def _columns(pieces: Sequence[Line], gutter: float) -> list[list[Line]]:

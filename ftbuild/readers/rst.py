@@ -46,7 +46,7 @@ def rst(data: bytes, name: str, *, encoding: str = "", code: bool = True) -> Ite
     if len(text) > _LARGEST:
         raise SourceError(f"{name}: is {len(text):,} characters of reStructuredText", hint="split it, or use reader: text")
     try:
-        parts: dict[str, Any] = publish_parts(_known(text), writer="html5", settings_overrides=_SETTINGS)
+        parts: Any = publish_parts(_known(text), writer="html5", settings_overrides=_SETTINGS)
     except Exception as error:
         raise SourceError(f"{name}: docutils cannot read it: {str(error).partition(chr(10))[0]}") from error
     root = parse(str(parts["html_body"]))

@@ -5,6 +5,6 @@ what the recipe sets.  One that is registered with `formats=` is passed over for
 `readings=` is given the texts of all documents and yields as many.  A rule that does not want a document raises `Unwanted`.
 """
 
-from ftbuild.rules import general, privacy, repeated, sections, wanted, wikitext, wikitext_tree
+from ftbuild.rules import general, html, privacy, repeated, sections, wanted, wikitext, wikitext_tree
 
-__all__ = ["general", "privacy", "repeated", "sections", "wanted", "wikitext", "wikitext_tree"]
+__all__ = ["general", "html", "privacy", "repeated", "sections", "wanted", "wikitext", "wikitext_tree"]

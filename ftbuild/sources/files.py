@@ -1,7 +1,7 @@
-"""Documents that lie in files of many kinds, here or at any address that fsspec knows: folders of text, Markdown, HTML, PDF, Word…
+"""Documents that lie in files of many kinds, here or at any address that fsspec knows: text, Markdown, HTML, PDF, Word.
 
-In: paths, patterns and addresses.  Out: a document a file, its headings, lists and tables kept.  A file that was read before, by the
-same reader, is not read again.
+In: paths, patterns and addresses.  Out: a document a file, its headings, lists and tables kept.  A file that was read before,
+by the same reader, is not read again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ftbuild.paths import find_files, is_remote
 from ftbuild.readers.choose import PACKAGES, problems, read, readable
 from ftbuild.records import Document
 from ftbuild.registries import READERS, SOURCES
-from ftbuild.store import read_json, write_json
+from ftbuild.store import read_json, used, write_json
 from ftbuild.versions import versions
 
 OnError = Literal["stop", "skip"]
@@ -42,8 +42,8 @@ def files(
     path: str | tuple[str, ...],
     exclude: tuple[str, ...] = (),
     reader: Annotated[str, READERS] = "",
-    readers: Mapping[str, str] = {},  # noqa: B006 - nobody writes to it
-    options: Mapping[str, Mapping[str, Any]] = {},  # noqa: B006
+    readers: Mapping[str, str] = {},
+    options: Mapping[str, Mapping[str, Any]] = {},
     on_error: OnError = "stop",
     title: str = "",
     licence: str = "",
@@ -186,6 +186,7 @@ class _Known:
         file = self.folder / f"{digest([content, name, reader, plain, self.readers])[:40]}.json"
         kept = read_json(file)
         if isinstance(kept, dict) and kept.get("checksum") == digest(kept.get("documents")):
+            used(file)
             return [Document(**document) for document in kept["documents"]]
         documents = _labelled(read(data, name, reader=reader, options=options), name)
         with contextlib.suppress(OSError, TypeError, ValueError):

@@ -1,6 +1,7 @@
 """Pages of the web: a list of addresses, or all that a sitemap names.
 
-In: addresses.  Out: a document a page, its main text with headings, lists and tables; a PDF or a Word file on the web is read as one.
+In: addresses.  Out: a document a page, its main text with headings, lists and tables; a PDF or a Word file on the web is read
+as one.
 
 Source: https://www.sitemaps.org/protocol.html.
 """
@@ -55,7 +56,7 @@ def web(
     contact: str = "",
     robots: Literal["obey", "ignore"] = "obey",
     reader: Annotated[str, READERS] = "",
-    options: Mapping[str, Mapping[str, Any]] = {},  # noqa: B006 - nobody writes to it
+    options: Mapping[str, Mapping[str, Any]] = {},
     on_error: Literal["stop", "skip"] = "stop",
     licence: str = "",
     attribution: str = "",
@@ -103,7 +104,7 @@ def web(
 
 
 def _in_utf_8(page: Page) -> bytes:
-    """Return a page's bytes; where the server names a charset that fits, as UTF-8 with its mark: the server's word comes first."""
+    """Return a page's bytes, as UTF-8 with its mark where the server names a charset that fits: its word comes first."""
     if (
         not page.charset
         or not page.media.startswith("text/")

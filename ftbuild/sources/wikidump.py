@@ -6,6 +6,7 @@ index, only the streams that hold them are read.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -21,7 +22,8 @@ from ftbuild.schema import AtLeast
 from ftbuild.wikis.dump import Entry, Head, Malformed, Reader, entries
 from ftbuild.wikis.index import beside, places
 from ftbuild.wikis.names import address
-from ftbuild.wikis.streams import Damaged, Stream, opened
+from ftbuild.wikis.streams import Stream, opened, there
+from ftbuild.wikis.unpacking import Damaged
 
 _SHOWN = 5
 _FORMATS = {"wikitext": "wikitext", "text": "text", "markdown": "markdown"}
@@ -42,7 +44,7 @@ def _wrong(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "redirects", "only redirects among title or titles are followed; drop or keep those that are found"
 
 
-@SOURCES("wikidump", files=("path",), aside=("index",), check=_wrong)
+@SOURCES("wikidump", files=("path",), aside=("index", "jobs"), check=_wrong)
 def wikidump(
     *,
     path: str,
@@ -57,12 +59,14 @@ def wikidump(
     missing: Literal["error", "skip"] = "error",
     damaged: Literal["error", "keep"] = "error",
     licence: str = "",
+    jobs: Annotated[int, AtLeast(1)] | None = None,
 ) -> Iterator[Document]:
     """Read pages of a dump.  `path` is a file, a pattern such as `dumps/*.bz2`, or an address that fsspec can open.
 
     Without `title`, `titles`, a `pattern` of titles or a `category`, all pages of the `namespaces` (the articles) are read.  A
     category is one that a page's own text names.  Redirects are followed where titles are named, and left out elsewhere.
     `damaged: keep` keeps what comes before a damaged place.  `licence` is recorded; dumps do not tell it.
+    `jobs` is how many streams of bzip2 are unpacked at once, on all cores unless told.
     """
     given = {**locals(), "redirects": redirects or ("follow" if title or titles else "drop")}
     for _, message in _wrong(given):
@@ -72,10 +76,10 @@ def wikidump(
     spaces = namespaces if namespaces is not None else None if named else (0,)
     wanted = _Wanted(named, pattern, (category,) if isinstance(category, str) and category else tuple(category), spaces,
                      given["redirects"], max_pages)  # fmt: skip
-    files: list[Path | str] = [path] if is_remote(path) else list(find_files(path).values())
+    files: list[Path | str] = [*there(path)] if is_remote(path) else [*find_files(path).values()]
     for _ in range(_ROUNDS):
         for file in files:
-            for head, entry in _entries(file, _index(file, index), wanted, keep=damaged == "keep"):
+            for head, entry in _entries(file, _index(file, index), wanted, keep=damaged == "keep", jobs=jobs or cores()):
                 if document := wanted.document(head, entry, licence):
                     yield document
                 if wanted.enough:
@@ -112,6 +116,11 @@ def _index(file: Path | str, index: str) -> Path | str | None:
     if index:
         return index if is_remote(index) else find_file(index)
     return beside(file) if isinstance(file, Path) else None
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass
@@ -242,14 +251,18 @@ class _Wanted:
 _WORTH_TELLING = frozenset({"too long", "hidden"})
 
 
-def _entries(file: Path | str, index: Path | str | None, wanted: _Wanted, *, keep: bool) -> Iterator[tuple[Head, Entry]]:
+def _entries(
+    file: Path | str, index: Path | str | None, wanted: _Wanted, *, keep: bool, jobs: int
+) -> Iterator[tuple[Head, Entry]]:
     """Yield the pages of one file that may be wanted, and what the dump says about its wiki."""
     now = surroundings()
     with opened(file) as stream:
         reader = Reader(wanted.want, wanted.begin)
         try:
             for entry in (
-                _by_index(stream, index, reader, wanted) if index and wanted.few else entries(reader, _told(stream, wanted))
+                _by_index(stream, index, reader, wanted)
+                if index and wanted.few
+                else entries(reader, _told(stream, wanted, jobs))
             ):
                 yield reader.head, entry
                 now.bar(
@@ -269,10 +282,10 @@ def _entries(file: Path | str, index: Path | str | None, wanted: _Wanted, *, kee
             now.warn(f"{what}; {after}, and kept")
 
 
-def _told(stream: Stream, wanted: _Wanted) -> Iterator[bytes]:
+def _told(stream: Stream, wanted: _Wanted, jobs: int) -> Iterator[bytes]:
     """Yield a file's pieces, telling how far it is."""
     now = surroundings()
-    for piece in stream.pieces():
+    for piece in stream.pieces(jobs=jobs):
         yield piece
         now.bar(stream.position // 1_000_000, stream.size // 1_000_000, pages=f"{wanted.seen:,}", found=f"{wanted.given:,}")
 

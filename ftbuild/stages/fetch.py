@@ -42,7 +42,7 @@ def _is_small(recipe: Recipe) -> bool:
     return sum(path.stat().st_size for file in named for path in find_files(file).values()) <= _SMALL
 
 
-@stage(reads=("source",), outputs=("documents.jsonl", "pairs.jsonl"), besides=source_files, quick=_is_small)
+@stage(reads=("source",), outputs=("documents.jsonl", "pairs.jsonl"), version=2, besides=source_files, quick=_is_small)
 def fetch(task: Task) -> None:
     """Read the documents and ready-made rows of every source."""
     counts, revisions = Counter(documents=0, rows=0), dict[str, str]()

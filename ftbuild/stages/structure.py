@@ -63,7 +63,7 @@ def tidied(document: Document, start: int, end: int, inner: Sequence[Heading] = 
         pieces += [document.text[last : heading.start], heading.text]
         last = heading.end
     source = "".join([*pieces, document.text[last:end]])
-    if document.format == "markdown":
+    if document.format in ("markdown", "html"):
         return "\n".join(unescape(line.rstrip()) for line in source.splitlines() if line.strip()).strip()
     return "\n".join(line.strip() for line in source.splitlines() if line.strip())
 

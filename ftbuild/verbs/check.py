@@ -99,8 +99,8 @@ def _about(model: str, state: Path) -> About:
     from ftbuild.recipe import Provider
     from ftbuild.tokens import encoding
 
-    local = model and not encoding(model)
-    return about(Provider(kind="local" if local else "openai"), model, state=state)
+    local = about(Provider(kind="local"), model, state=state) if model and not encoding(model) else None
+    return local if local and local.counter.exact else about(Provider(), model, state=state)
 
 
 def _run(lines: Lines, about: About, console: Console) -> Checked:
@@ -138,7 +138,8 @@ def _show(name: str, checked: Checked, about: About, console: Console) -> None:
         rows = [(f.severity, f"{f.count:,} ×", _what(f), f.rule) for f in checked.findings]
         console.table("", ("", "", "What", "Rule"), rows, styles=("bold", "", "", "dim"))
         console.result()
-    how = f"tokens ({about.counter.name})" if about.counter.exact else "tokens (an estimate; --model NAME counts exactly)"
+    guess = f"the tokenizer of {about.model} is not at hand" if about.model else "--model NAME counts exactly"
+    how = f"tokens ({about.counter.name})" if about.counter.exact else f"tokens (an estimate; {guess})"
     kind = f" {checked.kind}" if checked.kind else ""
     console.result(f"{name}: {checked.rows:,}{kind} rows, {checked.tokens:,} {how}, the longest row {checked.longest:,}")
     for what, mark in (("separator", about.separator), ("stop token", about.stop)):

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ftbuild.errors import SourceError
-from ftbuild.wikis.streams import Damaged, opened
+from ftbuild.wikis.streams import opened
+from ftbuild.wikis.unpacking import Damaged
 
 
 def beside(file: Path) -> Path | None:

@@ -1,12 +1,11 @@
 """The bytes of a file, wherever it lies and however it is packed, in pieces of bounded size.
 
-In: a path, or any address that fsspec can open.  Out: unpacked pieces; plain, bzip2 of one stream or many, gzip and xz are told
-apart by their first bytes.  Nothing is held but the piece at hand.
+In: a path, or any address that fsspec can open.  Out: unpacked pieces.  Nothing is held but the pieces at hand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -14,18 +13,9 @@ from typing import IO, Any
 from ftbuild import http
 from ftbuild.errors import ConfigError, SourceError
 from ftbuild.paths import is_remote, shown
+from ftbuild.wikis.unpacking import at_once, kind_of, unpacked
 
-PIECE = 1 << 20  # bytes, unpacked
 _READ = 1 << 16  # bytes, as they lie in the file: what is lost before a damaged place is less than this unpacked
-
-
-class Damaged(Exception):
-    """A file is not whole.  `position` counts the bytes of the file as it lies there."""
-
-    def __init__(self, what: str, position: int) -> None:
-        super().__init__(what)
-        self.what = what
-        self.position = position
 
 
 class Stream:
@@ -55,80 +45,22 @@ class Stream:
         self.position += len(data)
         return data
 
-    def pieces(self, *, one: bool = False) -> Iterator[bytes]:
+    def pieces(self, *, one: bool = False, jobs: int = 1) -> Iterator[bytes]:
         """Yield what is left of the file, unpacked; of a file of many streams just the next, if only `one` is wanted.
 
-        Damaged tells where the file cannot be unpacked any further.  All that came before has been yielded.
+        `jobs` is how many streams of bzip2 are unpacked at once.  Damaged tells where the file cannot be unpacked any further;
+        all that came before has been yielded.
         """
         data = self._read()
-        begin = _packed(data)
-        if begin is None:
+        kind = kind_of(data)
+        if kind is None:
             while data:
                 yield data
                 data = self._read()
-            return
-        while data:
-            unpacker, errors = begin()
-            while not unpacker.eof:
-                data = data or self._read()
-                try:
-                    piece = unpacker.unpack(data)
-                    if not data and not piece and not unpacker.eof:
-                        raise Damaged("it ends in the middle", self.position)
-                    yield piece
-                    while unpacker.full:
-                        yield unpacker.unpack(b"")
-                except errors as error:
-                    raise Damaged(f"it cannot be unpacked: {error}", max(0, self.position - len(data))) from error
-                data = b""
-            data = unpacker.rest.lstrip(b"\0") or self._read()
-            if one:
-                return
-
-
-class _Unpacker:
-    """One stream being unpacked: the same manners for all kinds of packing."""
-
-    def __init__(self, unpacker: Any, *, bounded: bool) -> None:
-        self._unpacker = unpacker
-        self._bounded = bounded
-
-    def unpack(self, data: bytes) -> bytes:
-        if self._bounded:
-            return self._unpacker.decompress(data, PIECE)  # type: ignore[no-any-return]
-        return self._unpacker.decompress(self._unpacker.unconsumed_tail + data, PIECE)  # type: ignore[no-any-return]
-
-    @property
-    def eof(self) -> bool:
-        return bool(self._unpacker.eof)
-
-    @property
-    def full(self) -> bool:
-        """Whether there is more to come of what was given already."""
-        if self.eof:
-            return False
-        return not self._unpacker.needs_input if self._bounded else bool(self._unpacker.unconsumed_tail)
-
-    @property
-    def rest(self) -> bytes:
-        return bytes(self._unpacker.unused_data)
-
-
-def _packed(beginning: bytes) -> Callable[[], tuple[_Unpacker, tuple[type[Exception], ...]]] | None:
-    """Return what makes an unpacker for what begins like this, and its errors; None if it is not packed."""
-    if beginning.startswith(b"BZh"):
-        import bz2
-
-        return lambda: (_Unpacker(bz2.BZ2Decompressor(), bounded=True), (OSError, ValueError))
-    if beginning.startswith(b"\x1f\x8b"):
-        import zlib
-
-        return lambda: (_Unpacker(zlib.decompressobj(31), bounded=False), (zlib.error,))
-    if beginning.startswith(b"\xfd7zXZ\0"):
-        import lzma
-
-        return lambda: (_Unpacker(lzma.LZMADecompressor(), bounded=True), (lzma.LZMAError,))
-    return None
+        elif kind == "bzip2" and jobs > 1 and not one:
+            yield from at_once(data, self._read, self.position - len(data), jobs=jobs)
+        else:
+            yield from unpacked(kind, data, self._read, lambda: self.position, one=one)
 
 
 @contextmanager
@@ -148,21 +80,47 @@ def opened(file: Path | str) -> Iterator[Stream]:
         yield Stream(remote, file, size)
 
 
-@contextmanager
-def _remote(address: str) -> Iterator[tuple[Any, int]]:
-    if http.is_forbidden() and not address.startswith(("file://", "local://", "memory://")):
-        raise SourceError(f"offline=true: this build would have to read {address}", hint="without offline=true it is read")
-    kind = address.partition("://")[0]
+def there(address: str) -> list[str]:
+    """Return the addresses of the files that an address with a pattern names, or the address itself."""
+    if not any(c in address for c in "*["):
+        return [address]
+    _allow(address)
+    fsspec = _fsspec(address)
+    try:
+        files, path = fsspec.core.url_to_fs(address)
+        found = sorted(map(str, files.glob(path)))
+    except ImportError as error:
+        raise ConfigError(f"{address}: {error}", hint="install the package that it names") from error
+    except Exception as error:  # each kind of place has errors of its own
+        raise SourceError(f"{address}: cannot be listed: {type(error).__name__}: {error}") from error
+    if not found:
+        raise SourceError(f"{address}: no file is called that")
+    return [str(files.unstrip_protocol(path)) for path in found]
+
+
+def _allow(address: str) -> None:
+    if not address.startswith(("file://", "local://", "memory://")):
+        http.refuse_if_forbidden(address)
+
+
+def _fsspec(address: str) -> Any:
     try:
         import fsspec
     except ImportError as error:
-        raise ConfigError(f"{address}: reading it needs fsspec", hint="pip install fsspec") from error
+        raise ConfigError(f"{address}: reading it needs fsspec", hint="pip install 'ftbuild[documents]'") from error
+    return fsspec
+
+
+@contextmanager
+def _remote(address: str) -> Iterator[tuple[Any, int]]:
+    _allow(address)
+    fsspec = _fsspec(address)
     try:
         files, path = fsspec.core.url_to_fs(address)
         size = int(files.info(path).get("size") or 0)
         file = files.open(path, "rb")
     except ImportError as error:
-        raise ConfigError(f"{address}: {error}", hint=f"fsspec reads {kind}:// with a package of its own") from error
+        raise ConfigError(f"{address}: {error}", hint="install the package that it names") from error
     except FileNotFoundError as error:
         raise SourceError(f"{address}: there is no such file") from error
     except ValueError as error:
