@@ -17,6 +17,7 @@ from ftbuild.stages import structure as structure_stage
 from ftbuild.stages.structure import sections, selected, tidied
 from ftbuild.tokens import of_encoding
 from tests.helpers import run_stage
+from tests.workshop import Workshop
 
 ARTICLE = """\
 The lead.
@@ -268,3 +269,21 @@ def test_a_selection_that_selects_nothing_is_an_error_that_says_what_there_is(tm
 
 def test_a_recipe_without_documents_has_no_sections(tmp_path: Path) -> None:
     assert structured(tmp_path, select=("Plot",)) == ([], {"sections": 0, "characters": 0})
+
+
+def test_a_template_sees_what_stands_around_and_a_pair_knows_its_place(workshop: Workshop) -> None:
+    told = "Write {{ pairs }} facts as pairs.\nBefore: {{ before }}\nAfter: {{ after }}\nSummary: {{ summary }}\n{{ outline }}\n{{ text }}"
+    workshop.write("prompts/facts.j2", told)
+    assert workshop.run("until=curate").code == 0
+    asked = "\n".join(workshop.prompts)
+    assert "Before: It was begun in 1811. A storm took the first tower in 1814.\nAfter: The first keeper was" in asked
+    assert "Summary: Introduction: The Saltmere Light is a lighthouse.\nHistory: It was begun in 1811.\n" in asked
+    assert "Introduction\nHistory\nTower\nKeepers\n" in asked
+    (clean,) = [
+        o for o in workshop.store.glob("objects/*/*") if b'"title": "Saltmere Light", "text": "The Salt' in o.read_bytes()
+    ]
+    text = json.loads(clean.read_text(encoding="utf-8"))["text"]
+    for pair in map(json.loads, workshop.read("pairs.jsonl").splitlines()):
+        origin = pair["origin"]
+        assert text[origin["start"] : origin["end"]].endswith(".")
+        assert origin["path"] == ["Introduction"] or f"== {origin['path'][0]} ==\n" in text[: origin["start"]]
