@@ -171,8 +171,8 @@ def _read(one: Asked, reply: Reply, pairs: list[Pair], rejected: list[Rejected])
     def origin(line: int) -> Origin:
         digest_ = template_digest(one.template.file)
         passage = one.unit.text if one.template.unit != "section" else ""
-        told = {"template": one.name, "template_digest": digest_[:16], "request": one.request.id[:16], "line": line}
-        return replace(Origin.of(section, passage=passage), **told)
+        told = Origin.of(section, passage=passage)
+        return replace(told, template=one.name, template_digest=digest_[:16], request=one.request.id[:16], line=line)
 
     for found in parsed.found:
         completion = found.completion or one.unit.text
