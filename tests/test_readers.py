@@ -283,7 +283,7 @@ def test_the_only_heading_of_the_highest_level_is_the_title() -> None:
 
 
 def test_notes_of_a_word_document_follow_their_paragraphs() -> None:
-    from ftbuild.readers.docx import _place_notes
+    from ftbuild.readers.docxfile import _place_notes
     from ftbuild.readers.markup import blocks, parse
 
     root = parse(

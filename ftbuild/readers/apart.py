@@ -10,6 +10,7 @@ Messages are a length in eight bytes, and JSON or the file itself.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import struct
@@ -18,7 +19,7 @@ import sys
 import threading
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from ftbuild.errors import FtbuildError, SourceError
 from ftbuild.records import Document
@@ -30,14 +31,15 @@ _LOCK = threading.Lock()
 _RUNNING: list[subprocess.Popen[bytes]] = []
 
 
-def apart(data: bytes, name: str) -> Document:
-    """Return the document of a PDF, read in a process apart.  SourceError if it cannot be read, or not within the limits."""
+def apart(kind: Literal["docx", "pdf"], data: bytes, name: str) -> Document:
+    """Return the document of a file, read in a process apart.  SourceError if it cannot be read, or not within the limits."""
     with _LOCK:
         process = _process()
         assert process.stdin
         assert process.stdout
         doing = "the file"
         try:
+            _send(process.stdin, kind.encode())
             _send(process.stdin, name.encode())
             _send(process.stdin, data)
             while (message := _receive(process.stdout)) is not None:
@@ -55,8 +57,8 @@ def apart(data: bytes, name: str) -> Document:
                 _end()  # it may be in the middle of an answer
             raise
         _end()
-    limits = f"{SECONDS:g} seconds or {MEMORY / 1e9:g} GB"
-    raise SourceError(f"{name}: {doing} takes more than {limits}, or breaks the program that reads it", hint="is it damaged?")
+    limits = f"{MEMORY / 1e9:g} GB of memory"
+    raise SourceError(f"{name}: {doing} takes too long, or more than {limits}, or breaks its reader", hint="is it damaged?")
 
 
 def _process() -> subprocess.Popen[bytes]:
@@ -110,8 +112,6 @@ def main() -> None:
     import resource
     import signal
 
-    from ftbuild.readers.pdffile import read
-
     into, from_ = os.fdopen(os.dup(1), "wb"), os.fdopen(os.dup(0), "rb")
     os.dup2(2, 1)  # whatever else prints, does not print into an answer
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -123,15 +123,19 @@ def main() -> None:
         signal.setitimer(signal.ITIMER_PROF, SECONDS + more)  # when it has run for so long, the signal ends this process
         answer({"doing": doing})
 
-    while (name := _receive(from_)) is not None and (data := _receive(from_)) is not None:
+    while (kind := _receive(from_)) is not None:
+        name, data = _receive(from_), _receive(from_)
+        if name is None or data is None:
+            return
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY + len(data), resource.RLIM_INFINITY))
         try:
-            answer({"document": asdict(read(data, name.decode(), alive))})
+            reader = importlib.import_module(f"ftbuild.readers.{kind.decode()}file")
+            answer({"document": asdict(reader.read(data, name.decode(), alive))})
         except FtbuildError as error:
             answer({"error": error.message, "hint": error.hint})
         except Exception as error:  # noqa: BLE001 - it is the file's fault, and it is named
             told = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
-            answer({"error": f"{name.decode()}: cannot be read as pdf: {told}", "hint": "is it damaged?"})
+            answer({"error": f"{name.decode()}: cannot be read as {kind.decode()}: {told}", "hint": "is it damaged?"})
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from ftbuild.errors import SourceError
 
 _LARGEST = 300_000_000  # bytes in all, unpacked
 _LARGEST_PART = 100_000_000
-_RATIO = 200  # unpacked bytes for each packed one, in a part of more than a megabyte
+_RATIOS = ((1_000_000, 400), (10_000_000, 100))  # from so many bytes on, how many there may be for each packed one
+_NEVER_READ = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".emf", ".wmf", ".bin", ".ttf", ".otf", ".mp3", ".mp4")
 _MOST = 20_000
 
 
@@ -27,9 +28,12 @@ class Archive:
             self._parts = {part.filename: part for part in self._zip.infolist()}
         except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError) as error:
             raise SourceError(f"{name}: is no {what}: {error}", hint="is it damaged, or of another kind?") from error
-        sizes = [part.file_size for part in self._parts.values()]
-        bomb = any(p.file_size > 1_000_000 and p.file_size > _RATIO * max(1, p.compress_size) for p in self._parts.values())  # noqa: PLR2004
-        if bomb or sum(sizes) > _LARGEST or max(sizes, default=0) > _LARGEST_PART or len(sizes) > _MOST:
+        read = [p for p in self._parts.values() if not p.filename.lower().endswith(_NEVER_READ)]
+        sizes = [part.file_size for part in read]
+        bomb = any(
+            p.file_size > size and p.file_size > ratio * max(1, p.compress_size) for p in read for size, ratio in _RATIOS
+        )
+        if bomb or sum(sizes) > _LARGEST or max(sizes, default=0) > _LARGEST_PART or len(self._parts) > _MOST:
             raise SourceError(f"{name}: unpacks to {sum(sizes):,} bytes in {len(sizes):,} parts, which no document does")
         if any(part.flag_bits & 1 for part in self._parts.values()):
             raise SourceError(f"{name}: is protected by a password", hint="save it without one")
@@ -39,6 +43,11 @@ class Archive:
 
     def __iter__(self) -> Any:
         return iter(self._parts)
+
+    def work(self, ending: str, usual: int = 15) -> float:
+        """Return the megabytes in the parts with an ending, as if none were packed better than text usually is."""
+        parts = [part for name, part in self._parts.items() if name.endswith(ending)]
+        return sum(min(part.file_size, usual * part.compress_size) for part in parts) / 1e6
 
     def read(self, part: str) -> bytes:
         """Return the bytes of a part.  SourceError if it is not there or is damaged."""

@@ -23,4 +23,4 @@ def pdf(data: bytes, name: str) -> Iterator[Document]:
     import pypdfium2  # so that it is named here if it is missing
 
     assert pypdfium2
-    yield apart(data, name)
+    yield apart("pdf", data, name)

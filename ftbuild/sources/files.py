@@ -69,8 +69,8 @@ def files(
             documents = known.read(opened(max_megabytes), name, chosen, options)
         except SourceError as error:
             if on_error == "stop":
-                hint = error.hint or "is it damaged?"
-                raise SourceError(error.message, hint=f"{hint} (on_error: skip leaves it out)") from error
+                hint = f"{error.hint} (on_error: skip leaves it out)" if error.hint else "on_error: skip leaves it out"
+                raise SourceError(error.message, hint=hint) from error
             now.warn(f"left out: {error.message}")
             now.skipped[error.message] += 1
             continue

@@ -80,7 +80,7 @@ def _text(value: Any) -> str:
     return "" if value is None or value != value else str(value).strip()  # noqa: PLR0124 - a missing cell is not a number
 
 
-def _rows(file: Path, sheet: str, encoding: str) -> Numbered:
+def _rows(file: Path, sheet: str = "", encoding: str = "") -> Numbered:
     """Yield the rows of a table with the line that each stands on."""
     match file.suffix.lower():
         case ".jsonl" | ".ndjson":
