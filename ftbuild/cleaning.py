@@ -329,5 +329,5 @@ def refuse(item: Item) -> None:
     """End a build because of a document that could not be cleaned.  SourceError."""
     raise SourceError(
         f"{item.title}: {item.by or 'the document'}: {item.dropped}",
-        hint="clean.on_error=skip goes on without it" if item.failed else "which rule took it all?",
+        hint="if it is the document's fault, clean.on_error=skip goes on without it" if item.failed else "which rule took it?",
     )
