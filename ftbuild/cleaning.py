@@ -11,8 +11,9 @@ import json
 import pickle
 import tempfile
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from inspect import Parameter, signature
 from typing import Any
 
@@ -143,7 +144,7 @@ def of_document(item: Item, rules: Sequence[tuple[str, Use[Any]]], seconds: floa
 
 
 def _one(item: Item, name: str, rule: Use[Any], text: str, meta: Mapping[str, Any]) -> str:
-    made = rule(text, meta) if _takes_meta(rule) else rule(text)
+    made = rule(text, meta) if _takes_meta(rule.function) else rule(text)
     pieces: Mapping[str, Sequence[str]] = {}
     if isinstance(made, Cleaned):
         pieces = made.removed
@@ -170,10 +171,11 @@ def _account(item: Item, name: str, before: str, after: str, pieces: Mapping[str
         item.examples.setdefault(name, []).extend(_short(piece) for piece in differences(before, after, _EXAMPLES))
 
 
-def _takes_meta(rule: Use[Any]) -> bool:
-    assert rule.function is not None
+@cache
+def _takes_meta(rule: Callable[..., Any] | None) -> bool:
+    assert rule is not None
     placed = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(p.kind in placed for p in signature(rule.function).parameters.values()) > 1
+    return sum(p.kind in placed for p in signature(rule).parameters.values()) > 1
 
 
 def _dropped(item: Item, by: str, reason: str) -> Item:

@@ -88,8 +88,9 @@ def guess(text: str) -> str:
     for match in re.finditer(r"\[\[\s*([^\s:|\[\]{}#<>]{2,30}):", text):
         names[match[1].casefold()] = names.get(match[1].casefold(), 0) + 1
     best: dict[str, int] = {}
-    every = _read(tuple(str(f) for f in conf_folders()))
-    for language, (files, categories) in _namespaces(every).items():
+    folders = tuple(str(f) for f in conf_folders())
+    every = _read(folders)
+    for language, (files, categories) in _namespaces(folders).items():
         words = files | categories
         if language in every and (
             count := sum(names.get(word, 0) for word in (words if language == "en" else words - english))
@@ -126,7 +127,7 @@ def _table(language: str, folders: tuple[str, ...]) -> Table:
         own = _merged(every.get(same, {}), own)
     base = every.get("any", {})
     others = [data for name, data in every.items() if name not in ("any", "names") and data is not own]
-    spaces = _namespaces(every)
+    spaces = _namespaces(folders)
     headings = [own, base] if own else [base, *others]
     named = {k: v for data in (base, own) for k, v in data.get("tags", {}).items() if v}
     return Table(
@@ -175,8 +176,10 @@ def _form(text: str, where: str) -> Form:
     return form(f"{{{text}}}" if text.isdecimal() else text, f"templates.{where}")
 
 
-def _namespaces(every: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
+@cache
+def _namespaces(folders: tuple[str, ...]) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
     """Return the names of the namespaces of files and of categories, by language."""
+    every = _read(folders)
     found: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
     for language, spaces in every.get("names", {}).get("namespaces", {}).items():
         found[str(language)] = _names([spaces], "file"), _names([spaces], "category")
