@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Cleaned:
-    """A clean text, and the pieces that went, in their order, under the name of what they were: `references`, `tables`, …
+    """A clean text, and the pieces that went, in their order, by kind: `references`, `tables`.
 
     A piece is what stood in the text; what was put in its place, such as the words of a link, is in none of them.
     """

@@ -55,7 +55,8 @@ def wikitext(
     if templates:
         table = with_templates(table, templates)
     options = Options(
-        references=references, tables=tables, galleries=galleries, files=files, math=math, code=code, quotes=quotes, poems=poems,
-        lists=lists, urls=urls, tail=tail, unknown_templates=unknown_templates, variant=variant or told, title=str(meta.get("title") or ""),
+        references=references, tables=tables, galleries=galleries, files=files, math=math, code=code, quotes=quotes,
+        poems=poems, lists=lists, urls=urls, tail=tail, unknown_templates=unknown_templates,
+        variant=variant or told, title=str(meta.get("title") or ""),
     )  # fmt: skip
     return clean(text, table, options)

@@ -1,7 +1,7 @@
 """Rules for MediaWiki markup on the parse tree of mwparserfromhell (`pip install ftbuild[wikitext]`), one a kind of markup.
 
-They are what the scanner of `ftbuild.rules.wikitext` is tested against, and an engine of their own: `clean=wikitext_tree`.  What
-a template means, and how a namespace is called, is in the recipe.  Headings are left standing as `== … ==`.
+They are what the scanner of `ftbuild.rules.wikitext` is tested against, and an engine of their own: `clean=wikitext_tree`.
+What a template means, and how a namespace is called, is in the recipe.  Headings are left standing as `== … ==`.
 """
 
 from __future__ import annotations

@@ -6,12 +6,11 @@ import re
 from dataclasses import replace
 
 from ftbuild.cleaned import Cleaned
-from ftbuild.wikitext.brackets import Scanner
 from ftbuild.wikitext.inline import finish
 from ftbuild.wikitext.opaque import settle
 from ftbuild.wikitext.options import Options, new_book, without_stand_ins
+from ftbuild.wikitext.scanning import Scanner
 from ftbuild.wikitext.tables import Table
-
 
 _HEADING = re.compile(r"\n={1,6}[^\n{}]{0,200}\{\{[^\n]{0,1000}=[ \t]*(?=\n|\Z)")
 

@@ -1,4 +1,4 @@
-"""Formulas that can be read as text: `x_1`, `\\alpha = 0.5`, `n \\times m`.  Whatever needs two dimensions is not text."""
+r"""Formulas that can be read as text: `x_1`, `\alpha = 0.5`, `n \times m`.  Whatever needs two dimensions is not text."""
 
 from __future__ import annotations
 

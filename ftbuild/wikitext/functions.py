@@ -1,7 +1,8 @@
 """Functions for templates whose text is worked out rather than copied: measures, numbers, dates.
 
 Each takes a template's parameters and the table of the language, and returns text.  Source of the units' factors: the SI
-brochure and NIST Special Publication 811; of the number of digits: Wikipedia's Module:Convert, whose default rounding it follows.
+brochure and NIST Special Publication 811; of the
+number of digits: Wikipedia's Module:Convert, whose default rounding it follows.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 Params = Mapping[str, str]
 
 _NUMBER = re.compile(r"[-−+]?[\d,]+(?:\.\d+)?")
-_RANGES = {"-": "–", "–": "–", "to": " to ", "and": " and ", "x": " × ", "×": " × ", "by": " by ", "or": " or ", "to(-)": "–",
-           "&": " and ", "+/-": " ± ", "±": " ± ", "and(-)": " and ", "*": "×", "–": "–"}  # fmt: skip
+_RANGES = {
+    "-": "–", "–": "–", "to": " to ", "to(-)": "–", "and": " and ", "&": " and ", "and(-)": " and ", "x": " × ", "×": " × ",
+    "by": " by ", "*": "×", "or": " or ", "+/-": " ± ", "±": " ± ",
+}  # fmt: skip
 
 
 def convert(params: Params, table: Table) -> str:
@@ -44,7 +47,7 @@ def convert(params: Params, table: Table) -> str:
     if params.get("adj") == "on" and not short:
         first = f"{shown}-{_named(known, '1', short=False, us=params.get('sp') == 'us')}"
     else:
-        first = f"{shown}{'' if linked.startswith('°') and False else ' '}{linked}"
+        first = f"{shown} {linked}"
     other = table.units.get(target or known.get("into", ""))
     if other is None or params.get("disp") in ("unit", "number", "output only", "out") or not all(map(_value_known, numbers)):
         return first
@@ -168,7 +171,7 @@ def date(params: Params, table: Table) -> str:
         return year
     if not day:
         return f"{month} {year}"
-    late = params.get("df", "") in ("y", "yes") or params.get("mf", "no") in ("n",) or table.day_first
+    late = params.get("df", "") in ("y", "yes") or table.day_first
     return f"{day.lstrip('0')} {month} {year}" if late else f"{month} {day.lstrip('0')}, {year}"
 
 

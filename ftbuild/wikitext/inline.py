@@ -12,16 +12,18 @@ from ftbuild.wikitext.options import Book, Options, released
 from ftbuild.wikitext.tables import Table
 
 _BLOCK = frozenset(
-    "blockquote p div center li ul ol dl dt dd tr table caption poem section aside header footer article h1 h2 h3 h4 h5 h6"
-    " noinclude onlyinclude hr".split()
-)
+    (
+        "blockquote", "p", "div", "center", "li", "ul", "ol", "dl", "dt", "dd", "tr", "table", "caption", "poem", "section",
+        "aside", "header", "footer", "article", "h1", "h2", "h3", "h4", "h5", "h6", "noinclude", "onlyinclude", "hr",
+    )
+)  # fmt: skip
 _SPACE = frozenset({"br", "td", "th"})
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9-]*)((?:[\s/][^<>]*)?)>")
 _HTML_HEADING = re.compile(r"<h([1-6])\b[^<>]*>([^<\n]*(?:<(?!/?h[1-6])[^<\n]*)*)</h\1\s*>", re.IGNORECASE)
 _EXTERNAL = re.compile(
     r"\[((?:https?:|ftps?:|mailto:|news:|irc:|git:|svn:)?//[^\s\[\]<>\"]*|mailto:[^\s\[\]<>\"]*)([^\[\]\n]*)\]", re.IGNORECASE
 )
-_URL = re.compile(r"[hHfF](?:ttps?|tps?)://[^\s\[\]<>\"|{}]*[^\s\[\]<>\"|{},.;:!?()'。，；：！？（）]")
+_URL = re.compile(r"[hHfF](?:(?<=[hH])ttps?|(?<=[fF])tps?)://[^\s\[\]<>\"|{}]*[^\s\[\]<>\"|{},.;:!?()'。，；：！？（）]")
 _QUOTES = re.compile(r"'{2,}")
 _MAGIC = re.compile(r"__([^\W_](?:[^\W_]|_(?!_)){1,40})__")
 _HEADING_LINE = re.compile(r"\n=[^\n]*=[ \t]*(?=\n|\Z)")
@@ -178,6 +180,7 @@ def _debris(text: str, book: Book) -> str:
     text = _STRAY.sub(stray, text)
     if page:
         book["stray"] += page
+    text = _EMPTY.sub("", text)
     text = _FIRST_IN_BRACKET.sub(r"\1", text)
     for _ in range(3):
         text = _LAST_IN_BRACKET.sub(r"\1", text)

@@ -84,23 +84,35 @@ def canonical(name: str) -> str:
 def guess(text: str) -> str:
     """Return the language whose name for categories or files a wikitext uses, or an empty text."""
     names: dict[str, int] = {}
-    english = {"file", "image", "media", "category"}
     for match in re.finditer(r"\[\[\s*([^\s:|\[\]{}#<>]{2,30}):", text):
         names[match[1].casefold()] = names.get(match[1].casefold(), 0) + 1
     best: dict[str, int] = {}
-    folders = tuple(str(f) for f in conf_folders())
-    every = _read(folders)
-    for language, (files, categories) in _namespaces(folders).items():
-        words = files | categories
-        if language in every and (
-            count := sum(names.get(word, 0) for word in (words if language == "en" else words - english))
-        ):
+    for language, own in _calling(tuple(str(f) for f in conf_folders())).items():
+        if count := sum(names[w] * own[w] for w in names if w in own):
             best[language] = count
-    if not best:
-        return ""
-    top = max(best.values())
+    top = max(best.values(), default=0)
     winners = [language for language, count in best.items() if count == top]
     return winners[0] if len(winners) == 1 else ""
+
+
+@cache
+def _calling(folders: tuple[str, ...]) -> dict[str, dict[str, int]]:
+    """Return by language what its wikis call categories and files, with how much each name tells."""
+    every = _read(folders)
+    english = {"file", "image", "media", "category"}
+    spaces = every.get("names", {}).get("namespaces", {})
+    found: dict[str, dict[str, int]] = {}
+    for language in every:
+        words = [
+            w
+            for kind in ("category", "file")
+            for w in (*spaces.get(language, {}).get(kind, ()), *every[language].get(kind, ()))
+        ]
+        first = {str(spaces.get(language, {}).get(kind, [""])[0]).casefold() for kind in ("category", "file")}
+        own = {str(w).casefold() for w in words} - (english if language != "en" else set())
+        # what it calls them itself counts for more than what it understands, and English names are understood everywhere
+        found[language] = {w: 1 if language == "en" else 3 if w in first else 2 for w in own}
+    return found
 
 
 def table_for(language: str) -> Table:
@@ -127,7 +139,7 @@ def _table(language: str, folders: tuple[str, ...]) -> Table:
         own = _merged(every.get(same, {}), own)
     base = every.get("any", {})
     others = [data for name, data in every.items() if name not in ("any", "names") and data is not own]
-    spaces = _namespaces(folders)
+    spaces = _namespaces(every)
     headings = [own, base] if own else [base, *others]
     named = {k: v for data in (base, own) for k, v in data.get("tags", {}).items() if v}
     return Table(
@@ -176,10 +188,8 @@ def _form(text: str, where: str) -> Form:
     return form(f"{{{text}}}" if text.isdecimal() else text, f"templates.{where}")
 
 
-@cache
-def _namespaces(folders: tuple[str, ...]) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
+def _namespaces(every: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
     """Return the names of the namespaces of files and of categories, by language."""
-    every = _read(folders)
     found: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
     for language, spaces in every.get("names", {}).get("namespaces", {}).items():
         found[str(language)] = _names([spaces], "file"), _names([spaces], "category")
@@ -233,7 +243,7 @@ def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
     made = dict(under)
     for key, value in over.items():
         if isinstance(value, list):
-            made[key] = [*(made.get(key) or ()), *value] if key != "months" and key != "variants" else value
+            made[key] = [*(made.get(key) or ()), *value] if key not in ("months", "variants") else value
         elif isinstance(value, dict):
             made[key] = {**(made.get(key) or {}), **value}
         else:

@@ -2,8 +2,9 @@
 
     python tests/benchmarks/wikitext.py [FOLDER] [--rendered FOLDER] [--only NAME] [--show]
 
-FOLDER holds articles as `LANGUAGE_Title.wikitext`; `--rendered` one with `LANGUAGE_Title.html`, the same articles as a MediaWiki
-shows them: `WT_LANG=de php maintenance/parse.php de_Title.wikitext > de_Title.html`, with `$wgLanguageCode = getenv('WT_LANG')`.
+FOLDER holds articles as `LANGUAGE_Title.wikitext`; `--rendered` one with `LANGUAGE_Title.html`, the same articles as a
+MediaWiki shows them: `WT_LANG=de php maintenance/parse.php de_Title.wikitext > de_Title.html`, with
+`$wgLanguageCode = getenv('WT_LANG')`.
 Sentences in which a template of the wiki is missing there are left out.  Peers are measured if they can be imported.
 
     tokens    {{ }} [[ ]] <ref ''' {| |} File:, per 10,000 characters of clean text
@@ -62,8 +63,8 @@ MEASURED = re.compile(r"[^\W_]")
 
 def ours(text: str, language: str) -> str:
     """Clean with ftbuild's default rules."""
-    for name, params in (("wikitext", {}), ("normalise", {}), ("whitespace", {})):
-        rule = RULES.use(name, **params)
+    for name in ("wikitext", "normalise", "whitespace"):
+        rule = RULES.use(name)
         made = rule(text, {"language": language}) if name == "wikitext" else rule(text)
         text = getattr(made, "text", made)
     return text
@@ -96,7 +97,7 @@ def strip_code(text: str, language: str) -> str:
 def parser_plain(text: str, language: str) -> str:
     """Clean with wikitextparser's own plain text (GPL)."""
     del language
-    import wikitextparser
+    import wikitextparser  # type: ignore[import-not-found, unused-ignore]
 
     return str(wikitextparser.parse(text).plain_text())
 
@@ -104,7 +105,7 @@ def parser_plain(text: str, language: str) -> str:
 def gensim_filter(text: str, language: str) -> str:
     """Clean with gensim's filter."""
     del language
-    from gensim.corpora.wikicorpus import filter_wiki
+    from gensim.corpora.wikicorpus import filter_wiki  # type: ignore[import-not-found, unused-ignore]
 
     return str(filter_wiki(text))
 
@@ -134,6 +135,7 @@ class Sentences(HTMLParser):
         self._red = False
 
     def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
+        """Open a tag."""
         if tag in self.VOID:
             if tag == "br" and self._text is not None:
                 self._text.append(" ")
@@ -150,6 +152,7 @@ class Sentences(HTMLParser):
             self._link, self._red = [], ":" in (told.get("title") or "")
 
     def handle_endtag(self, tag: str) -> None:
+        """Close a tag, and all that were left open in it."""
         while self._open and self._open.pop()[0] != tag:
             pass
         if tag == "a" and self._link is not None and self._text is not None:
@@ -161,6 +164,7 @@ class Sentences(HTMLParser):
             self._text = None
 
     def handle_data(self, data: str) -> None:
+        """Take text."""
         if any(o for _, o in self._open):
             return
         if self._link is not None:
@@ -229,7 +233,7 @@ def in_order(wanted: Sequence[str], text: str) -> int:
     return count
 
 
-def main() -> int:  # noqa: PLR0914 - a benchmark
+def main() -> int:
     """Run the benchmark."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("folder", nargs="?", default="../shared/wikitext", type=Path)
@@ -299,7 +303,8 @@ def measured(
             print(f"  {title}: headings: {[h for h in heads if h not in {letters(m[2]) for m in HEADING.finditer(text)}]}")
     share = f"{kept / wanted:6.1%}" if wanted else "   ---"
     per = 10_000 / max(1, characters)
-    row = f"{name:30} {tokens * per:7.2f} {debris * per:7.2f} {share:>7} {standing:>4}/{all_headings:<4} {failed:>6} {size / 1e6 / best:6.2f}"
+    quality = f"{tokens * per:7.2f} {debris * per:7.2f} {share:>7} {standing:>4}/{all_headings:<4}"
+    row = f"{name:30} {quality} {failed:>6} {size / 1e6 / best:6.2f}"
     return size / 1e6 / best, row
 
 
