@@ -66,14 +66,22 @@ class Counter:
         return self._turns(messages, tools)
 
     def count_row(self, row: Mapping[str, Any]) -> int:
-        """Return how many tokens a training row has: of a preference row, what is asked counts with either answer."""
+        """Return how many tokens a training row has: of a preference row, what is asked counts with either answer.
+
+        ValueError if the model's chat template does not take the conversation.
+        """
         return self._row(row)
 
     def count_rows(self, rows: Sequence[Mapping[str, Any]]) -> list[int]:
         """Return how many tokens each of these training rows has: rows of prompt and completion are counted together."""
-        flat = [text for row in rows if "completion" in row for text in (row["prompt"], row["completion"])]
+        plain = [not {"messages", "preferred_output"} & row.keys() for row in rows]
+        flat = [
+            text for row, is_plain in zip(rows, plain, strict=True) if is_plain for text in (row["prompt"], row["completion"])
+        ]
         counted = iter(self.count_all(flat))
-        return [next(counted) + next(counted) if "completion" in row else self._row(row) for row in rows]
+        return [
+            next(counted) + next(counted) if is_plain else self._row(row) for row, is_plain in zip(rows, plain, strict=True)
+        ]
 
     def border(self, text: str, at: int) -> bool | None:
         """Say whether a token of a text ends before its character `at`; None if these are estimates."""

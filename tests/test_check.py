@@ -156,7 +156,7 @@ def test_what_is_not_right_is_among_the_facts(tmp_path: Path) -> None:
         ([*PAIRS, ("Who?", "")], "rows: the answer is empty (1; the first is "),
         (
             [*PAIRS, ("Who?", "word " * 70_000)],
-            "rows: more than 65,536 tokens, which is what gpt-4.1-nano takes (1; the first is ",
+            "rows: more than 65,536 tokens, which is what gpt-4.1-nano takes; the rest would be cut off (1; ",
         ),
     ],
 )

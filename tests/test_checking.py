@@ -142,6 +142,13 @@ def test_one_wrong_conversation_is_found_with_its_line(row: Any, rule: str, seve
     assert lines[rule, severity] == [61]
 
 
+def test_what_the_model_s_own_template_does_not_take_is_told(tiny_model: Path) -> None:
+    about = running.about(Provider(kind="local"), str(tiny_model))
+    picture = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}
+    assert found([*talks(), talk(picture, model())], about)["template", "error"] == [61]
+    assert found(talks(), about) == {}
+
+
 def test_a_whole_conversation_with_calls_is_right() -> None:
     result = {"role": "tool", "tool_call_id": "c1", "content": "three"}
     row = talk(user(), {"role": "assistant", "content": None, "tool_calls": [CALL]}, result, model(), tools=TOOLS)

@@ -81,10 +81,9 @@ def test_a_page_and_what_is_known_of_it(url: str) -> None:
 
 
 def test_a_list_with_redirects_and_titles_as_people_write_them(url: str) -> None:
-    found = read(url, titles=("fluss", "Fischotter", "Otter", "kategorie:tiere"))
-    assert list(found) == ["Fluss", "Otter", "Kategorie:Tiere"]
-    assert found["Otter"].meta["redirected_from"] == "Fischotter"
-    assert "redirected_from" not in found["Fluss"].meta
+    found = read(url, titles=("fluss", "Fischotter", "Otter", "category: tiere", "Meer#Tiefe"))
+    assert list(found) == ["Fluss", "Otter", "Kategorie:Tiere", "Meer"]
+    assert {t: d.meta["redirected_from"] for t, d in found.items() if "redirected_from" in d.meta} == {"Otter": "Fischotter"}
 
 
 def test_titles_that_there_are_not_are_named_with_those_near_them(url: str) -> None:
@@ -92,6 +91,7 @@ def test_titles_that_there_are_not_are_named_with_those_near_them(url: str) -> N
     assert error.message == f"{url}/api.php: there is no page 'Seehunt', 'Blat 07', 'Qqq'"
     assert "'Seehund'" in error.hint
     assert "'Blatt 07'" in error.hint
+    assert refused(url, title="Oter").hint == "did you mean 'Otter'?"
 
 
 def test_titles_that_there_are_not_may_be_left_out(url: str) -> None:

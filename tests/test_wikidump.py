@@ -105,7 +105,7 @@ def test_the_last_revision_of_a_history() -> None:
         ({"category": ("Flüsse im Norden", "Pflanzen")}, ["Otter (Fluss)", "Farn & Moos <3"]),
         ({"category": "Tiere", "pattern": "z*"}, ["Zander"]),
         ({"namespaces": (10,)}, ["Vorlage:Otter"]),
-        ({"title": "Vorlage:otter"}, ["Vorlage:Otter"]),
+        ({"titles": ("template: otter",)}, ["Vorlage:Otter"]),
         ({"title": "Daten"}, ["Daten"]),
         ({"max_pages": 2}, ["Otter", "Otter (Fluss)"]),
         ({"pattern": "*otter", "redirects": "keep"}, ["Otter", "Fischotter"]),

@@ -36,13 +36,17 @@ _EXCERPT = 90
 
 @dataclass
 class Row:
-    """One row: where it stands, its data, and what kind of row it is.  `sound` says that its shape is right."""
+    """One row: where it stands, its data, and what kind of row it is.
+
+    `sound` says that its shape is right, `unlaid` why the model's own chat template does not take it.
+    """
 
     line: int
     data: Any
     kind: str = ""
     sound: bool = False
     tokens: int = 0
+    unlaid: str = ""
 
     @cached_property
     def content(self) -> bytes:

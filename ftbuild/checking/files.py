@@ -154,7 +154,7 @@ def too_long(about: About) -> Watch:
     def each(row: Row) -> Iterator[Problem]:
         if long(row):
             about_ = "" if about.counter.exact else "about "
-            yield error(f"more than {about_}{most:,} tokens, which is what {about.model} takes", row)
+            yield error(f"more than {about_}{most:,} tokens, which is what {about.model} takes; the rest would be cut off", row)
 
     def mend(row: Row) -> Mapping[str, Any] | None:
         return None if long(row) else row.data

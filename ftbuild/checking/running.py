@@ -171,5 +171,17 @@ def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
 
 def _count(batch: list[Row], about: About) -> None:
     sound = [row for row in batch if row.sound]
-    for row, tokens in zip(sound, about.counter.count_rows([row.data for row in sound]), strict=True):
+    try:
+        counted = about.counter.count_rows([row.data for row in sound])
+    except ValueError:  # there is one among them that the model's template does not take
+        counted = [_tokens(row, about) for row in sound]
+    for row, tokens in zip(sound, counted, strict=True):
         row.tokens = tokens
+
+
+def _tokens(row: Row, about: About) -> int:
+    try:
+        return about.counter.count_row(row.data)
+    except ValueError as error:
+        row.unlaid = str(error)
+        return 0

@@ -26,6 +26,17 @@ def roles(_: About) -> Watch:
     return Watch(each, fix="every row ends with what the assistant is to say; what does not is to be completed or dropped")
 
 
+@CHECKS("template")
+def template(_: About) -> Watch:
+    """Say which conversations the model's own chat template does not take."""
+
+    def each(row: Row) -> Iterator[Problem]:
+        if row.unlaid:
+            yield error(f"the model's chat template does not take the conversation: {row.unlaid}", row)
+
+    return Watch(each, fix="write the turns as this model wants them, or choose another model")
+
+
 def _chat(row: Row) -> Iterator[Problem]:
     turns = row.turns
     said = [t["role"] for t in turns]

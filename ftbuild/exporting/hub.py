@@ -49,7 +49,7 @@ def _body(export: Export) -> Iterator[str]:
     yield "```python"
     yield "from datasets import load_dataset"
     yield ""
-    yield 'data = load_dataset(".")  # in this folder; or the name under which it was uploaded'
+    yield 'data = load_dataset("path/to/this/folder")  # or OWNER/NAME, once it is uploaded'
     yield "```"
     yield ""
     yield "    hf upload OWNER/NAME . --repo-type dataset"

@@ -64,11 +64,18 @@ class Light:
         return len(self(asked(turns, tools, self))["input_ids"])
 
     def count_row(self, row: Mapping[str, Any]) -> int:
-        """Return how many tokens a training row has."""
-        if "messages" in row:
-            return len(chat(row, self).tokens)
-        if "preferred_output" in row:
-            return sum(len(answer.tokens) for answer in preference(row, self))
+        """Return how many tokens a training row has.  ValueError if the model's template does not take the conversation."""
+        import jinja2
+
+        try:
+            if "messages" in row:
+                return len(chat(row, self).tokens)
+            if "preferred_output" in row:
+                return sum(len(answer.tokens) for answer in preference(row, self))
+        except jinja2.TemplateError as error:
+            raise ValueError(str(error)) from error
+        except (KeyError, TypeError) as error:
+            raise ValueError("it holds what is not text") from error
         return sum(self.counts([row["prompt"], row["completion"]]))
 
     @cached_property

@@ -39,6 +39,8 @@ def source_files(recipe: Recipe) -> Mapping[str, str]:
 def _is_small(recipe: Recipe) -> bool:
     """Say whether all that is read lies here and is read in no time."""
     named = {file for use in recipe.source.values() for file in SOURCES.files(use)}
+    if any(file.startswith(("file:", "local:")) for file in named):
+        return False
     return sum(path.stat().st_size for file in named for path in find_files(file).values()) <= _SMALL
 
 

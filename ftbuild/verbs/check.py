@@ -72,9 +72,10 @@ def of_recipe(build: Build, arguments: Arguments, console: Console) -> tuple[int
         console.result(f"clean.tests.{failure.test}: not what is expected (- expected, + made)")
         for line in failure.diff():
             console.lines(line)
-    if recipe.clean.tests:
-        console.result(f"{recipe.name}: {len(recipe.clean.tests) - len(failed)} of {len(recipe.clean.tests)} tests of rules passed")
-    tests = {"tests": {"run": len(recipe.clean.tests), "failed": [asdict(failure) for failure in failed]}}
+    count = len(recipe.clean.tests)
+    if count:
+        console.result(f"{recipe.name}: {count - len(failed)} of {count} tests of rules passed")
+    tests = {"tests": {"run": count, "failed": [asdict(failure) for failure in failed]}}
     if not file.is_file():
         if console.as_json:
             console.json(tests)

@@ -44,8 +44,9 @@ class Site:
 def site_of(told: Mapping[str, Any]) -> Site:
     """Return what the `siteinfo` of a query says."""
     general, rights = told.get("general", {}), told.get("rightsinfo", {})
-    spaces = {}
+    spaces, preferred = dict[str, int](), dict[int, str]()
     for space in told.get("namespaces", {}).values():
+        preferred[int(space["id"])] = str(space.get("name", ""))
         for name in (space.get("name"), space.get("canonical")):
             if name:
                 spaces[str(name).casefold()] = int(space["id"])
@@ -58,7 +59,7 @@ def site_of(told: Mapping[str, Any]) -> Site:
         licence=rights.get("text") or rights.get("url") or "",
         licence_url=rights.get("url", ""),
         path=f"https:{path}" if path.startswith("//") else path,
-        names=Names(spaces, general.get("case", "first-letter") == "first-letter"),
+        names=Names(spaces, preferred, general.get("case", "first-letter") == "first-letter"),
     )
 
 
@@ -201,7 +202,7 @@ def discover(client: Client, url: str) -> str:
         if "HTTP 4" not in error.message:  # the page may be missing or hidden, and the wiki be there
             raise
         final, text = url, ""
-    if link := re.search(r"<link[^>]*rel=[\"']EditURI[\"'][^>]*>", text):
+    if link := re.search(r"<link\b[^<>]{0,500}\brel=[\"']EditURI[\"'][^<>]{0,500}>", text):
         href = re.search(r"href=[\"']([^\"']+)", link[0])
         if href:
             return urljoin(final, unescape(href[1])).partition("?")[0]

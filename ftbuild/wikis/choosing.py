@@ -130,15 +130,23 @@ def _near(wiki: Wiki, missing: Sequence[str]) -> list[str]:
     near: dict[str, bool] = {}
     for title in missing[:3]:
         candidates: list[str] = []
-        for beginning in dict.fromkeys((title, title[: max(3, len(title) // 2)])):
-            asked = {"list": "prefixsearch|search", "pssearch": beginning, "pslimit": "20", "srsearch": title, "srlimit": "5"}
+        for letters in sorted({len(title), max(3, len(title) // 2), 2}, reverse=True):
+            asked = {
+                "list": "prefixsearch|search",
+                "pssearch": title[:letters],
+                "pslimit": "50",
+                "srsearch": title,
+                "srlimit": "5",
+            }
             try:
-                told = wiki.query({**asked, "srinfo": "", "srprop": ""}) if not candidates else {}
+                told = wiki.query({**asked, "srinfo": "suggestion", "srprop": ""})
             except SourceError:
                 return list(near)
             candidates += [str(c["title"]) for kind in ("prefixsearch", "search") for c in told.get(kind, ()) if "title" in c]
-        close = difflib.get_close_matches(title, candidates, n=2, cutoff=0.5)
-        near.update(dict.fromkeys(close, True))
+            candidates += filter(None, [told.get("searchinfo", {}).get("suggestion")])
+            if close := difflib.get_close_matches(title, candidates, n=2, cutoff=0.6):
+                near.update(dict.fromkeys(close, True))
+                break
     return list(near)
 
 
@@ -236,7 +244,7 @@ class _Found:
             surroundings().warn(f"there are more than max_pages={self.most} pages; the others are left out")
             self.full = True
             return False
-        surroundings().bar(0, 0, found=f"{len(self.chosen) + 1}")
+        surroundings().bar(len(self.chosen) + 1, self.most, found=title)
         self.chosen[title] = _chosen(page)
         return True
 

@@ -53,12 +53,12 @@ class Head:
     base: str = ""
     language: str = ""
     capital: bool = True
-    namespaces: dict[str, int] = field(default_factory=dict)
+    namespaces: dict[int, str] = field(default_factory=dict)
 
     @property
     def names(self) -> Names:
         """The names of the wiki's namespaces."""
-        return Names(self.namespaces, self.capital)
+        return Names({name.casefold(): number for number, name in self.namespaces.items()}, self.namespaces, self.capital)
 
     @property
     def path(self) -> str:
@@ -174,7 +174,7 @@ class Reader:
             self._page[f"revision {name}"] = value
         elif name == "namespace":
             if value:
-                self.head.namespaces[value.casefold()] = _number(self._page["key"])
+                self.head.namespaces[_number(self._page["key"])] = value
         elif name == "case":
             self.head.capital = value == "first-letter"
         else:

@@ -12,15 +12,16 @@ from urllib.parse import quote
 
 CATEGORY = 14
 _CANONICAL = {"category": CATEGORY, "file": 6, "image": 6, "template": 10, "help": 12, "user": 2, "talk": 1, "project": 4}
-_LINK = re.compile(r"\[\[[ \t\n]{0,9}([^\[\]|:\n]{1,80}):([^\[\]|\n]{1,255})(?:\|[^\[\]\n]{0,255})?\]\]")
+_LINK = re.compile(r"\[\[[ \t\n]{0,9}+([^\[\]|:\n]{1,80}+):([^\[\]|\n]{1,255}+)(?:\|[^\[\]\n]{0,255}+)?+\]\]")
 _HIDDEN = (("<!--", "-->"), ("<nowiki>", "</nowiki>"))
 
 
 @dataclass(frozen=True)
 class Names:
-    """The numbers of a wiki's namespaces by their names in small letters, and whether a title begins with a capital."""
+    """The numbers of a wiki's namespaces by their names in small letters, the names that it prefers, how titles begin."""
 
     namespaces: Mapping[str, int] = field(default_factory=dict)
+    preferred: Mapping[int, str] = field(default_factory=dict)
     capital: bool = True
 
     def number(self, title: str) -> int:
@@ -33,11 +34,11 @@ class Names:
         return self.namespaces.get(plain, _CANONICAL.get(plain, 0))
 
     def title(self, written: str) -> str:
-        """Return a title as the wiki writes it: spaces for underscores, the first letter a capital."""
-        plain = _plain(written)
+        """Return a title as the wiki writes it: spaces for underscores, the first letter a capital, no section."""
+        plain = _plain(written.partition("#")[0])
         prefix, colon, rest = plain.partition(":")
-        if colon and self._of(prefix):
-            return f"{prefix}:{self._capital(_plain(rest))}"
+        if colon and (number := self._of(prefix)):
+            return f"{self.preferred.get(number, _plain(prefix))}:{self._capital(_plain(rest))}"
         return self._capital(plain)
 
     def _capital(self, name: str) -> str:
