@@ -79,7 +79,6 @@ LEAVES = {
     "cleaned": (),
     "limits": (),
     "patterns": ("errors",),
-    "plain": (),
     "pool": ("errors",),
     "headings": ("patterns", "plain"),
     "prompts": ("digest", "errors", "paths"),
