@@ -47,7 +47,6 @@ LEAVES = {
     "cleaned": (),
     "limits": (),
     "patterns": ("errors",),
-    "plain": (),
     "pool": ("errors",),
     "headings": ("patterns", "plain"),
     "prompts": ("digest", "errors", "paths"),

@@ -272,9 +272,7 @@ def test_a_recipe_without_documents_has_no_sections(tmp_path: Path) -> None:
 
 
 def test_a_template_sees_what_stands_around_and_a_pair_knows_its_place(workshop: Workshop) -> None:
-    told = (
-        "Write {{ pairs }} pairs.\nBefore: {{ before }}\nAfter: {{ after }}\nSummary: {{ summary }}\n{{ outline }}\n"
-    )
+    told = "Write {{ pairs }} pairs.\nBefore: {{ before }}\nAfter: {{ after }}\nSummary: {{ summary }}\n{{ outline }}\n"
     workshop.write("prompts/facts.j2", told + "{{ text }}")
     assert workshop.run("until=curate").code == 0
     asked = "\n".join(workshop.prompts)
