@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ftbuild.judging import grades
 from ftbuild.providers import answering
 from ftbuild.records import Answer, Pair, read_pairs
 from ftbuild.rows import Formatter
-from ftbuild.teacher import Request
+from ftbuild.teacher import Once, Reply, Request
 
 if TYPE_CHECKING:
     from ftbuild.recipe import Probe, Recipe
@@ -74,13 +75,16 @@ def ask(task: Task, model: str) -> list[Answer]:
     """Ask a model all questions of the recipe and grade the answers."""
     requests = asked(task, model)
     with task.console.step(f"asking {len(requests)} questions") as bar:
-        teacher = task.services.teacher(task.recipe.trainer.provider, attempts=1)
-        replies = teacher.ask(requests, usable=lambda _request, _text: True, told=bar)
-    answers = []
-    for question, reply in zip(_questions(task), replies, strict=True):
-        text = reply.text.strip()
-        grade = question.grade(text, question.expected)
-        answers.append(Answer(question.name, question.text, text, grade.right, grade.why, grade.score))
+        teacher = task.services.teacher(task.recipe.trainer.provider)
+        replies = list[Reply]()
+        teacher.ask(map(Once, requests), lambda _, said: replies.append(said[-1]), told=bar, total=len(requests))
+    asked_of = _questions(task)
+    texts = [reply.text.strip() for reply in replies]
+    cases = [(q.grade, q.text, text, q.expected) for q, text in zip(asked_of, texts, strict=True)]
+    answers = [
+        Answer(question.name, question.text, text, grade.right, grade.why, grade.score)
+        for question, text, grade in zip(asked_of, texts, grades(task, cases), strict=True)
+    ]
     task.facts["right"] = sum(a.right for a in answers)
     task.facts["asked"] = len(answers)
     return answers

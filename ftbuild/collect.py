@@ -89,7 +89,9 @@ def _actions(store: Store) -> Iterator[dict[str, Any]]:
 
 def _requests(store: Store, record: Mapping[str, Any]) -> set[str]:
     units = store.object(record["outputs"].get("units.jsonl", ""))
-    return {str(u["request"]) for u in read_jsonl(units)} if units.is_file() else set()
+    if not units.is_file():
+        return set()
+    return {str(request) for unit in read_jsonl(units) for request in unit.get("requests", [unit["request"]])}
 
 
 def rubbish(store: Store, keeping: Needed, *, replies_older: float | None) -> list[Piece]:

@@ -50,13 +50,18 @@ def quoted(override: str) -> str:
 
 
 def _whole_provider(override: str, overrides: Sequence[str]) -> None:
-    """Refuse to set one key of a teacher's or trainer's provider that is only a reference: the rest of it would go."""
-    match = re.match(r"\+{0,2}((teacher|trainer)\.provider)\.", override)
-    if match and not any(o.lstrip("+").startswith(f"provider@{match[1]}=") for o in overrides):
+    """Refuse to set one key of a teacher's, trainer's or judge's provider that is only a reference: the rest of it would go."""
+    match = re.match(r"\+{0,2}((teacher|trainer|judge)\.provider)\.", override)
+    if match and not any(_has_own(o.lstrip("+"), match[2]) for o in overrides):
         raise ConfigError(
             f"{override.lstrip('+').partition('=')[0]} (command line): the {match[2]}'s provider is the recipe's own",
-            hint=f"set provider.… for both, or give it one of its own first: +provider@{match[1]}=NAME",
+            hint=f"set provider.… for both, or give it one of its own first: {match[2]}=NAME",
         )
+
+
+def _has_own(override: str, who: str) -> bool:
+    """Say whether an override gives a teacher, trainer or judge a provider of its own."""
+    return override.startswith((f"provider@{who}.provider=", f"{who}=")) and override != f"{who}=provider"
 
 
 def _rewrite(override: str, known: set[str]) -> str:

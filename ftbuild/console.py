@@ -10,7 +10,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -52,8 +52,19 @@ class Console:
         else:
             self._flush_print(text, sys.stdout)
 
-    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, styles: Sequence[str] = ()) -> None:
-        """Print a table of the result.  `styles` are Rich styles for the columns."""
+    def paragraph(self, text: str) -> None:
+        """Print a line of the result that may be longer than the screen is wide, broken between words."""
+        import shutil
+        import textwrap
+
+        wide = min(shutil.get_terminal_size().columns, 120)
+        self.result(textwrap.fill(text, wide, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+
+    def table(
+        self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *,
+        styles: Sequence[str] = (), right: Container[int] = (),
+    ) -> None:  # fmt: skip
+        """Print a table of the result.  `styles` are Rich styles for the columns; those numbered in `right` hold numbers."""
         if self.as_json:
             return
         from rich.table import Table
@@ -61,7 +72,8 @@ class Console:
 
         table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold", expand=False)
         for n, column in enumerate(columns):
-            table.add_column(column, style=styles[n] if n < len(styles) else "", overflow="fold")
+            style = styles[n] if n < len(styles) else ""
+            table.add_column(column, style=style, overflow="fold", justify="right" if n in right else "left")
         for row in rows:
             table.add_row(*map(Text, row))  # a text with brackets is no markup of Rich's
         self._rich(stderr=False).print(table)

@@ -57,6 +57,9 @@ def part(value: Any, name: str) -> Any:
 
 
 def _encode(value: Any) -> bytes:
+    if isinstance(value, str):  # most of what there is
+        data = value.encode()
+        return b"s%d:%b" % (len(data), data)
     match value:
         case None:
             return _node("n", b"")
@@ -66,8 +69,6 @@ def _encode(value: Any) -> bytes:
             return _node("i", str(value).encode())
         case float():
             return _node("f", value.hex().encode())
-        case str():
-            return _node("s", value.encode())
         case bytes():
             return _node("y", value)
         case list() | tuple():
@@ -84,4 +85,4 @@ def _encode(value: Any) -> bytes:
 
 
 def _node(tag: str, payload: bytes) -> bytes:
-    return f"{tag}{len(payload)}:".encode() + payload
+    return b"%b%d:%b" % (tag.encode(), len(payload), payload)

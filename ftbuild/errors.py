@@ -4,6 +4,7 @@
     ├── ConfigError         2   the recipe, an override or the command line is wrong; nothing was started
     ├── SourceError         3   a document or a provider could not be reached or read
     ├── BudgetError         4   going on would cost more than the recipe allows
+    │   └── Reserved        4   it may fit when what is under way has been settled
     ├── LockTimeout         5   another process held the same work for too long
     └── Interrupted       130   Ctrl-C; the same command goes on where this one stopped
 
@@ -46,6 +47,10 @@ class BudgetError(FtbuildError):
     """The next step would pass a limit that the recipe sets."""
 
     exit_code = 4
+
+
+class Reserved(BudgetError):
+    """The next step may fit once it is known what the requests under way have cost: they are reckoned at their worst."""
 
 
 class LockTimeout(FtbuildError):

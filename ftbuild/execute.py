@@ -8,13 +8,16 @@ Whoever is at work on a key holds its lock; another build that wants the same wa
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ftbuild.accounts import Account
+from ftbuild.budget import Spending
 from ftbuild.console import Console, seconds
 from ftbuild.digest import digest_file
 from ftbuild.errors import FtbuildError, Interrupted
@@ -41,6 +44,7 @@ class Execution:
     console: Console
     services: Services
     pinned: Pinned | None = None
+    account: Account | None = None
     done: dict[str, Action] = field(default_factory=dict)
     ran: list[str] = field(default_factory=list)
 
@@ -50,6 +54,7 @@ class Execution:
         if self.pinned:
             self.pinned.check(step)
         if step.verdict is Verdict.RUN:
+            self._quote(step)
             self.done[step.stage.name] = self._alone(step)
         else:
             assert step.action is not None
@@ -59,6 +64,17 @@ class Execution:
         """Plan a stage again, now that more is known of what it is given, together with all that is left."""
         steps = plan(self.recipe, self.store, self.last, self.options, self.done).steps
         return next(step for step in steps if step.stage is stage)
+
+    def _quote(self, step: Step) -> None:
+        """Before the first stage that asks or trains, write down what all that is left is expected to take."""
+        if self.account is None or self.account.quotes is not None or not (step.stage.requests or step.stage.trains):
+            return
+        from ftbuild.quote import Known, quotes
+        from ftbuild.replies import Replies
+
+        left = plan(self.recipe, self.store, self.last, self.options, self.done).steps
+        known = Known(self.recipe, self.store, Replies(self.store), self.done, self.last)
+        self.account.quoted(quotes(known, left), self.console)
 
     def _alone(self, step: Step) -> Action:
         """Run a step while nobody else does, or take what somebody else made of it meanwhile."""
@@ -84,7 +100,11 @@ class Execution:
                 self.console.note(f"because: {reason}")
         started = time.monotonic()
         with self.store.workspace() as folder:
+            if self.account:
+                self.account.begin(stage.name, step.key)
             facts = self.work(stage, step.key, folder)
+            if self.account:
+                facts = {**facts, **self.account.facts(stage.name, step.key)}
             took = time.monotonic() - started
             action = self.store.publish(
                 stage.name,
@@ -135,11 +155,13 @@ def execute(
     options: Options | None = None,
     last: Last | None = None,
     pinned: Pinned | None = None,
+    spending: Spending | None = None,
 ) -> Execution:
-    """Run what has to run, in order.  Interrupted on Ctrl-C."""
-    options = options or Options()
-    with Services(store, console, options) as services:
-        execution = Execution(recipe, store, last or Last(), options, console, services, pinned)
+    """Run what has to run, in order.  Interrupted on Ctrl-C, BudgetError where going on would pass a limit of `spending`."""
+    options, spending = options or Options(), spending or Spending(recipe.budget)
+    account = Account(store, recipe.name, spending)
+    with Services(store, console, options, spending) as services, _accounted(account, spending) as outcome:
+        execution = Execution(recipe, store, last or Last(), options, console, services, pinned, account)
         for planned in plan.steps:
             try:
                 execution.take(planned)
@@ -148,9 +170,26 @@ def execute(
                     f"stopped during {planned.stage.name}",
                     hint="what is finished is kept; the same command goes on from here",
                 ) from None
+            outcome.extend(execution.ran[-1:])
         if options.check == "rebuild":
             _check(plan, execution)
     return execution
+
+
+@contextlib.contextmanager
+def _accounted(account: Account, spending: Spending) -> Iterator[list[str]]:
+    """Yield a list for the names of the stages that are finished; write down at the end what was spent, however it ends."""
+    finished: list[str] = []
+    outcome = "stopped"
+    try:
+        yield finished
+        outcome = "done"
+    except FtbuildError as error:
+        outcome = f"{type(error).__name__}: {error.message}"
+        raise
+    finally:
+        spending.close()
+        account.save(outcome, tuple(finished))
 
 
 def _check(plan: Plan, execution: Execution) -> None:

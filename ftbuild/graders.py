@@ -2,10 +2,14 @@
 
 `expected` is the answer that a held-out row carries, and empty for a probe that only says what the answer must hold.
 A grader must not flatter: an answer that runs on, or that names every possible person, is wrong.
+
+A grader with the trait `asks` has a judge asked: the trait is `(question, answer, expected, *, …) -> values` for the judge's
+prompt, and the grader itself is given what the judge replied as the answer.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections import Counter
@@ -126,3 +130,33 @@ def _f1(given: list[str], wanted: list[str]) -> float:
         return 0.0
     precision, recall = shared / len(given), shared / len(wanted)
     return 2 * precision * recall / (precision + recall)
+
+
+def _case(question: str, answer: str, expected: str, *, reference: str = "", criteria: str = "") -> dict[str, str]:
+    """Return what a judge is told about an answer."""
+    (wanted,) = _wanted("judge", (reference,) if reference else (), expected)
+    return {"question": question, "answer": answer, "expected": wanted, "criteria": criteria}
+
+
+@GRADERS("judge", asks=_case)
+def judge(answer: str, expected: str, *, reference: str = "", criteria: str = "") -> Grade:  # noqa: ARG001 - the judge was told
+    """Right if a judge, another model, says that it says the same as `reference` or the held-out row's own answer."""
+    return verdict(answer) or Grade(0, right=False, why="the judge gave no verdict")
+
+
+_VERDICT = re.compile(r"\{[^{}]*\}")
+_YES, _NO = {"true", "yes", "right", "correct", "1"}, {"false", "no", "wrong", "incorrect", "0"}
+
+
+def verdict(reply: str) -> Grade | None:
+    """Return the verdict in a judge's reply, the last one if there are several, or None if there is none."""
+    for text in reversed(_VERDICT.findall(reply)):
+        try:
+            told = json.loads(text, strict=False)
+        except ValueError:
+            continue
+        right = str(told.get("right")).casefold()
+        if right in _YES | _NO:
+            why = str(told.get("why") or "").strip()
+            return Grade(float(right in _YES), right=right in _YES, why="" if right in _YES else f"judge: {why or 'wrong'}")
+    return None

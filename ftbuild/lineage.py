@@ -33,8 +33,13 @@ def manifest(
     overrides: Sequence[str],
     began: datetime,
     before: Mapping[str, Mapping[str, Any]],
+    paid: Mapping[str, Mapping[str, Any]],
 ) -> Manifest:
-    """Describe a build.  `before` holds the records of stages that this build left out, from the one before it."""
+    """Describe a build.
+
+    `before` holds the records of stages that this build left out, from the one before it, `paid` what this one has spent,
+    by stage.
+    """
     ended = datetime.now(UTC)
     stages = {name: {**asdict(a), "ran": name in ran} for name, a in done.items()}
     told: Manifest = {
@@ -53,7 +58,8 @@ def manifest(
         "models": _models(recipe, done),
         "seeds": {"train": recipe.train.seed, **{f"prompts.{n}": t.seed for n, t in recipe.prompts.items()}},
         "spent": asdict(spent(recipe, {n: a.facts for n, a in done.items()})),
-        "paid": asdict(spent(recipe, {n: done[n].facts for n in ran})),
+        "paid": asdict(spent(recipe, {n: {"spent": tally} for n, tally in paid.items()})),
+        "quoted": {n: a.facts["quoted"] for n, a in done.items() if n in ran and "quoted" in a.facts},
         "score": done["evaluate"].facts if "evaluate" in done else None,
         "stages": {**{n: {**a, "left_out": True} for n, a in before.items() if n not in done}, **stages},
     }

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ftbuild import lockfile, memo, views
+from ftbuild.errors import ConfigError
 from ftbuild.plan import Plan, Verdict, plan
 
 if TYPE_CHECKING:
@@ -40,31 +41,49 @@ class Made:
 
 def make(build: Build, console: Console) -> Made:
     """Build a recipe.  Raises FtbuildError for whatever goes wrong; what was finished before is kept."""
-    began, ran = datetime.now(UTC), list[str]()
+    began, ran, paid = datetime.now(UTC), list[str](), dict[str, dict[str, Any]]()
     pinned = lockfile.pinned(build.lock, build.recipe.name, locked=build.options.locked)
     last = views.last(build.folder)
     planned = plan(build.recipe, build.store, last, build.options)
     if pinned:
         pinned.check_all(planned.steps, build.store)
+    if why := untrainable(build, planned):
+        raise ConfigError(why, hint="until=format builds just the rows")
     if planned.fresh and not build.options.check:
         if all(step.verdict is Verdict.FRESH for step in planned.steps):
             return _kept(build, Made(planned, planned.done))
         done = planned.done
     with ExitStack() as stack:
         if not planned.fresh or build.options.check:
+            from ftbuild.budget import Spending
             from ftbuild.execute import execute
+            from ftbuild.sweep import PURSE
 
             stack.enter_context(build.store.locks.share(IN_USE, patience=build.options.lock_timeout))
-            execution = execute(planned, build.recipe, build.store, console, options=build.options, last=last, pinned=pinned)
+            spending = Spending(build.recipe.budget, sweep=build.folder.parent / PURSE if build.job else None)
+            execution = execute(
+                planned, build.recipe, build.store, console,
+                options=build.options, last=last, pinned=pinned, spending=spending,
+            )  # fmt: skip
             done, ran = execution.done, execution.ran
+            paid = {stage: asdict(tally) for stage, tally in spending.tallies.items()}
         from ftbuild.lineage import manifest, remember
 
-        told = manifest(build.recipe, done, ran=ran, overrides=build.composed.overrides, began=began, before=last.actions)
+        told = manifest(
+            build.recipe, done,
+            ran=ran, overrides=build.composed.overrides, began=began, before=last.actions, paid=paid,
+        )  # fmt: skip
         views.publish(build.folder, build.store, done, told)
         remember(build.store, told, folder=build.folder, lock=build.lock)
         if build.memo:
             memo.remember(build.store.root, build.memo, build.composed)
         return _kept(build, Made(planned, done, tuple(ran), told))
+
+
+def untrainable(build: Build, planned: Plan) -> str:
+    """Return why the trainer could never do what a plan wants of it, which is better known before a teacher is paid."""
+    trains = any(step.stage.trains and step.verdict in (Verdict.RUN, Verdict.MAYBE) for step in planned.steps)
+    return build.recipe.untrainable if trains else ""
 
 
 def _kept(build: Build, made: Made) -> Made:

@@ -2,6 +2,9 @@
 
 Teachers answer in JSON Lines, in one array, in code fences, with a few words before and after, with a broken line in the
 middle, or are cut off.  A bad line costs that line only: whatever is not used is returned with its line and the reason.
+
+A parser's trait `schema` is the JSON Schema of a reply in structured output, which it must be able to read as well; `many` says
+that it finds as many pairs in a reply as were asked for, and not one.
 """
 
 from __future__ import annotations
@@ -46,7 +49,26 @@ class Parsed:
     unused: list[Unused] = field(default_factory=list)
 
 
-@PARSERS("pairs")
+_ROWS = {
+    "type": "object",
+    "properties": {
+        "pairs": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"prompt": {"type": "string"}, "completion": {"type": "string"}},
+                "required": ["prompt", "completion"],
+                "additionalProperties": False,
+            },
+        }
+    },
+    "required": ["pairs"],
+    "additionalProperties": False,
+}
+"""The pairs of a reply as JSON Schema, for providers that hold a model to one."""
+
+
+@PARSERS("pairs", schema=_ROWS, many=True)
 def pairs(reply: str) -> Parsed:
     """Read prompt-completion (or question-answer) objects out of whatever surrounds them."""
     parsed = Parsed()

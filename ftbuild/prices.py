@@ -6,6 +6,7 @@ does not know the model.  What comes from the reply cache costs nothing and is n
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -27,10 +28,14 @@ class Price:
 
 @dataclass(frozen=True)
 class Prices:
-    """A provider's prices by model, and the day on which they were looked up.  `free` is somebody's own machine."""
+    """A provider's prices by model, and the day on which they were looked up.  `free` is somebody's own machine.
+
+    `batch` is the part of the price of a request that is asked through the Batch API.
+    """
 
     date: str = ""
     free: bool = False
+    batch: float = 0.5
     models: Mapping[str, Price] = field(default_factory=dict)
 
     def of(self, model: str) -> Price | None:
@@ -39,6 +44,13 @@ class Prices:
             return Price()
         base = ":".join(model.split(":")[:2]) if model.startswith("ft:") else model
         return self.models.get(model) or self.models.get(base)
+
+    def age(self, today: dt.date) -> int | None:
+        """Return how many days ago the prices were looked up, or None if nobody says when."""
+        try:
+            return (today - dt.date.fromisoformat(self.date)).days
+        except ValueError:
+            return None
 
 
 @dataclass(frozen=True)
@@ -57,14 +69,20 @@ class Spent:
         return self.prompt_tokens + self.completion_tokens + self.trained_tokens
 
 
-def cost(provider: Provider, model: str, *, prompt: int = 0, completion: int = 0, trained: int = 0) -> float | None:
-    """Return what tokens cost at a provider, or None if its price table does not know the model."""
+def cost(
+    provider: Provider, model: str, *, prompt: int = 0, completion: int = 0, trained: int = 0, batch: bool = False
+) -> float | None:
+    """Return what tokens cost at a provider, or None if its price table does not know the model.
+
+    `batch` is for requests asked through the Batch API; training has no such discount.
+    """
     if not (prompt or completion or trained):
         return 0.0
     price = provider.prices.of(model)
     if price is None:
         return None
-    return (prompt * price.input + completion * price.output + trained * price.training) / _MILLION
+    asked = (prompt * price.input + completion * price.output) * (provider.prices.batch if batch else 1.0)
+    return (asked + trained * price.training) / _MILLION
 
 
 def estimated_tokens(text: str) -> int:
@@ -75,27 +93,13 @@ def estimated_tokens(text: str) -> int:
 
 def spent(recipe: Recipe, facts: Mapping[str, Mapping[str, Any]]) -> Spent:
     """Add up what the stages of a build spent, by their facts."""
-
-    def tokens(stage: str, kind: str) -> int:
-        return int(facts.get(stage, {}).get(f"{kind}_tokens") or 0)
-
-    trainer = recipe.trainer.provider
-    tuned = str(facts.get("train", {}).get("model") or "")
-    asked = [
-        (recipe.teacher.provider, recipe.teacher.model, "generate"),
-        (trainer, recipe.trainer.base_model, "baseline"),
-        (trainer, tuned, "evaluate"),
-    ]
-    parts = [
-        cost(provider, model, prompt=tokens(stage, "prompt"), completion=tokens(stage, "completion"))
-        for provider, model, stage in asked
-    ]
-    parts.append(cost(trainer, recipe.trainer.base_model, trained=tokens("train", "trained")))
-    known = [p for p in parts if p is not None]
+    told = [f["spent"] for f in facts.values() if isinstance(f.get("spent"), Mapping)]
+    known = [float(t["usd"]) for t in told if t["usd"] is not None]
+    who = (recipe.teacher.provider, recipe.trainer.provider)
     return Spent(
-        sum(tokens(stage, "prompt") for _, _, stage in asked),
-        sum(tokens(stage, "completion") for _, _, stage in asked),
-        tokens("train", "trained"),
-        round(sum(known), 6) if len(known) == len(parts) else None,
-        ", ".join(sorted({p.prices.date for p in (recipe.teacher.provider, trainer) if p.prices.date})),
+        sum(int(t["prompt_tokens"]) for t in told),
+        sum(int(t["completion_tokens"]) for t in told),
+        sum(int(t["trained_tokens"]) for t in told),
+        round(sum(known), 6) if len(known) == len(told) else None,
+        ", ".join(sorted({p.prices.date for p in who if p.prices.date})),
     )

@@ -61,12 +61,28 @@ class Prompts:
             trim_blocks=True,
             lstrip_blocks=True,
             autoescape=False,
+            auto_reload=False,
         )
 
     def file(self, name: str, values: Mapping[str, Any]) -> str:
         """Render a template file.  ConfigError names the file, the line and the variable that is not known."""
-        paths.find_prompt(name)
-        return self._render(name, lambda: self._environment.get_template(name), values)
+        if name not in self._files:
+            paths.find_prompt(name)
+            self._files[name] = self._loaded(name)
+        return self._render(name, lambda: self._files[name] or self._environment.get_template(name), values)
+
+    def _loaded(self, name: str) -> jinja2.Template | None:
+        """Return a template file, which is loaded once, not once a row; None if it cannot be: rendering says why."""
+        import jinja2
+
+        try:
+            return self._environment.get_template(name)
+        except (jinja2.TemplateError, OSError, ValueError):
+            return None
+
+    @cached_property
+    def _files(self) -> dict[str, jinja2.Template | None]:
+        return {}
 
     def inline(self, where: str, text: str, values: Mapping[str, Any]) -> str:
         """Render a template that stands in the recipe under the key `where`."""

@@ -38,19 +38,83 @@ def in_order() -> Any:
 
 
 @dataclass(frozen=True)
+class Batches:
+    """What a provider's Batch API takes: requests and megabytes a batch, and how many seconds at most between two looks.
+
+    What is left over from a batch is asked for live where it is no more than `rest` requests.
+    """
+
+    requests: Count = 50_000
+    megabytes: Annotated[float, AtLeast(0)] = 200.0
+    poll_seconds: Annotated[float, AtLeast(0)] = 30.0
+    rest: Whole = 20
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What may be spent: US dollars, tokens (read, written and trained on), requests.  None is no limit."""
+
+    usd: Amount | None = None
+    tokens: Whole | None = None
+    requests: Whole | None = None
+
+
+@dataclass(frozen=True)
+class Budget(Allowance):
+    """What one command may spend on a build, and all jobs of a sweep together.  Part of no key."""
+
+    sweep: Allowance = field(default_factory=Allowance)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a provider allows in a minute, where it is known; `null` where it is not, and then it is found out."""
+
+    requests_per_minute: Count | None = None
+    tokens_per_minute: Count | None = None
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a provider can do besides answering: the kind of `response_format` it takes for structured output."""
+
+    structured: Literal["json_schema", "json_object", "none"] = "none"
+
+
+@dataclass(frozen=True)
 class Provider:
-    """Somebody who speaks the OpenAI protocol: where, with whose key, and with what manners."""
+    """Somebody who speaks the OpenAI protocol: where, with whose key, and with what manners.
+
+    `trains` says whether there is fine-tuning there, and `trains_until` the last day for new jobs; `rows` are the kinds of rows
+    that it takes.  `shutdown` has the days on which models end, as far as the provider itself does not say so.  `deployments`
+    are the names by which models are asked, where those are others than they are trained by.  `training` is sent with every
+    job as it is; `service` is what the adapter has to know of the account.
+    """
 
     kind: Annotated[str, PROVIDERS] = "openai"
     base_url: str | None = None
     api_key_env: str | None = aside(None)
-    concurrency: Annotated[int, AtLeast(1)] = aside(8)
+    concurrency: Annotated[int, AtLeast(1)] = aside(64)
+    limits: Limits = field(default_factory=Limits, metadata={"identity": False})
+    capabilities: Capabilities = field(default_factory=Capabilities, metadata={"identity": False})
     timeout: Annotated[float, AtLeast(0)] = aside(120.0)
     retries: Annotated[int, AtLeast(0)] = aside(4)
     models: Mapping[str, str] = field(default_factory=dict, metadata={"identity": False})
     teacher_size: str = aside("capable")
     prices: Prices = field(default_factory=Prices, metadata={"identity": False})
+    batch: Batches = field(default_factory=Batches, metadata={"identity": False})
     extras: bool = False
+    trains: bool = aside(default=True)
+    trains_until: str | None = aside(None)
+    rows: tuple[Literal["completion", "chat"], ...] = aside(("completion", "chat"))
+    shutdown: Mapping[str, str] = field(default_factory=dict, metadata={"identity": False})
+    deployments: Mapping[str, str] = field(default_factory=dict, metadata={"identity": False})
+    training: Mapping[str, Any] = field(default_factory=dict, metadata={"identity": False})
+    service: Mapping[str, Any] = field(default_factory=dict, metadata={"identity": False})
+
+    def asked(self, model: str) -> str:
+        """Return the name under which a model is asked, which may be that of a deployment."""
+        return self.deployments.get(model, model)
 
     @property
     def holds_a_secret(self) -> bool:
@@ -60,12 +124,38 @@ class Provider:
 
 @dataclass(frozen=True)
 class Teacher:
-    """The model that writes the pairs.  `size` picks the prompt templates that were made for such a model."""
+    """The model that writes the pairs.  `size` picks the prompt templates that were made for such a model.
+
+    `mode` says how it is asked: at once, or through the provider's Batch API, at a discount and within a day.
+    A reply that is of no use is asked for again, `attempts` times in all; pairs that are missing are asked for `more` times.
+    The build ends with an error if more than the share `max_failed` of all units of text gave nothing; unless that is set, a
+    capable model may fail for one in four, and a small one for nine in ten.
+    """
 
     provider: Provider
     model: str
     size: Literal["capable", "small"] = "capable"
     attempts: Count = 3
+    mode: Literal["live", "batch"] = aside("live")
+    more: Whole = 2
+    max_failed: Amount | None = field(default=None, metadata={"identity": False})
+
+    @property
+    def may_fail(self) -> float:
+        """The share of units that may give nothing, from 0 to 1."""
+        return (0.25 if self.size == "capable" else 0.9) if self.max_failed is None else self.max_failed
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The model that grades answers where a grader asks one, and the prompt that it is asked with."""
+
+    provider: Provider
+    model: str
+    prompt: str = "judge.j2"
+    max_tokens: Count = 400
+    attempts: Count = 3
+    seed: int = 7
 
 
 @dataclass(frozen=True)
@@ -184,7 +274,10 @@ class Format:
 
 @dataclass(frozen=True)
 class Train:
-    """Hyperparameters of the fine-tuning job.  None leaves a value to the trainer."""
+    """Hyperparameters of the fine-tuning job.  None leaves a value to the trainer.
+
+    `checkpoint` chooses the model that is asked afterwards: the job's second checkpoint is 2, that of a step is `step 120`.
+    """
 
     suffix: str = ""
     method: Literal["full", "lora"] = "full"
@@ -195,6 +288,7 @@ class Train:
     lora_rank: Count = 32
     seed: int = 7
     options: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint: int | str | None = aside(None)
 
 
 @dataclass(frozen=True)
@@ -237,6 +331,7 @@ class Recipe:
     structure: Structure
     teacher: Teacher
     trainer: Trainer
+    judge: Judge
     format: Format
     train: Train
     evaluate: Evaluate
@@ -246,6 +341,18 @@ class Recipe:
     kinds: Mapping[str, Annotated[Use[Any], KINDS]] = in_order()
     vars: Mapping[str, Any] = field(default_factory=dict)
     provider: Provider = field(default_factory=Provider)
+    budget: Budget = field(default_factory=Budget, metadata={"identity": False})
+
+    @property
+    def untrainable(self) -> str:
+        """Why its trainer could never train it, whatever the rows say; nothing if it can."""
+        trainer = self.trainer.provider
+        at = trainer.kind if trainer.base_url in (None, "???") else trainer.base_url
+        if not trainer.trains:
+            return f"trainer.provider: {at} does not train; choose who does, such as trainer=local"
+        if self.format.kind not in trainer.rows:
+            return f"format.kind: {at} takes no {self.format.kind} rows; format={trainer.rows[0]} makes others"
+        return ""
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with parts of the recipe that are right each by itself."""
@@ -254,6 +361,10 @@ class Recipe:
                 find_prompt(template.file)
             except ConfigError as error:
                 yield Problem(f"prompts.{name}.file", error.message)
+        try:
+            find_prompt(self.judge.prompt)
+        except ConfigError as error:
+            yield Problem("judge.prompt", error.message)
         for name, use in self.source.items():
             for file in SOURCES.files(use):
                 try:
@@ -272,7 +383,8 @@ class Recipe:
             )
         if not self.source:
             yield Problem("source", "the recipe names no source")
-        who = {"trainer.provider": self.trainer.provider, "teacher.provider": self.teacher.provider, "provider": self.provider}
+        who = {f"{part}.provider": getattr(self, part).provider for part in ("trainer", "teacher", "judge")}
+        who["provider"] = self.provider
         for key in {provider.base_url: key for key, provider in who.items() if provider.holds_a_secret}.values():
             hint = "name an environment variable with the key in api_key_env"
             yield Problem(f"{key}.base_url", f"the address holds a password or a key, which would be written down; {hint}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -108,9 +108,19 @@ def write_jsonl(path: Path, records: Iterable[Any]) -> int:
     count = 0
     with path.open("w", encoding="utf-8") as file:
         for record in records:
-            file.write(json.dumps(record if isinstance(record, dict) else asdict(record), ensure_ascii=False) + "\n")
+            file.write(line(record))
             count += 1
     return count
+
+
+def line(record: Any) -> str:
+    """Return a record as a line of JSON."""
+    return json.dumps(record, ensure_ascii=False, default=_plain) + "\n"
+
+
+def _plain(record: Any) -> dict[str, Any]:
+    """Return a record's fields; `json` asks for those of a record inside it by itself, and copies nothing."""
+    return {f.name: getattr(record, f.name) for f in fields(record)}
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:

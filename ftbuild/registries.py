@@ -26,7 +26,10 @@ READERS: Registry[Any] = Registry("reader", home="ftbuild.readers")
 
 
 PARSERS: Registry[Any] = Registry("parser", home="ftbuild.parsers")
-"""`(reply) -> Parsed`: how a teacher's reply becomes pairs."""
+"""`(reply) -> Parsed`: how a teacher's reply becomes pairs.
+
+Traits: `schema`, the JSON Schema of a reply in structured output; `many`, whether it holds as many pairs as were asked for.
+"""
 
 KINDS: Registry[Any] = Registry("kind", home="ftbuild.kinds")
 """`(sections, language, *, …) -> iterable of Pair`: rows that are made from the text itself and ask no teacher.
@@ -41,7 +44,10 @@ CHECKS: Registry[Any] = Registry("check", home="ftbuild.checking")
 """`(about) -> Watch`: what may be wrong with training rows; run over every file of them before it is sent."""
 
 GRADERS: Registry[Any] = Registry("grader", home="ftbuild.graders")
-"""`(answer, expected, *, …) -> Grade`: whether an answer is right."""
+"""`(answer, expected, *, …) -> Grade`: whether an answer is right.
+
+With a trait `asks`, `(question, answer, expected, *, …) -> values`, a judge is asked, and the grader is given its reply.
+"""
 
 EXPORTERS: Registry[Any] = Registry("exporter", home="ftbuild.exporting")
 """`(export) -> {file name: text}`: a recipe's dataset and hyperparameters for somebody else's trainer."""
@@ -51,3 +57,6 @@ PROVIDERS: Registry[Any] = Registry("provider", home="ftbuild.providers")
 
 `depends` is given the name of a model.
 """
+
+TRAINERS: Registry[Any] = Registry("trainer", home="ftbuild.providers")
+"""`(client, provider, seconds) -> Training`: how a provider trains, by the same names as in `PROVIDERS`."""

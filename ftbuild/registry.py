@@ -70,6 +70,7 @@ class Registry(Generic[R]):
         self._files: dict[str, tuple[str, ...]] = {}
         self._formats: dict[str, tuple[str, ...]] = {}
         self._depends: dict[str, Callable[[Any], Mapping[str, str]] | None] = {}
+        self._traits: dict[str, Mapping[str, Any]] = {}
         self._readings: dict[str, int] = {}
         self._aside: dict[str, tuple[str, ...]] = {}
         self._check: dict[str, Callable[[Mapping[str, Any]], Iterable[Wrong]] | None] = {}
@@ -84,6 +85,7 @@ class Registry(Generic[R]):
         readings: int = 0,
         aside: tuple[str, ...] = (),
         check: Callable[[Mapping[str, Any]], Iterable[Wrong]] | None = None,
+        **traits: Any,
     ) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
         """Register the decorated function under `name`.
 
@@ -92,7 +94,8 @@ class Registry(Generic[R]):
         ask about this kind of function have to offer; `readings` is how many times it reads all that there is, if it is one
         that is not given one thing at a time; `aside` names parameters that change how it works and never what it
         returns, such as the name of a variable that holds a key; `check` yields what is wrong with parameters that are right
-        each by itself, as the name of one and a message.
+        each by itself, as the name of one and a message; `traits` are whatever else those who call this kind may ask for by
+        name.
         """
 
         def register(function: Callable[P, Any]) -> Callable[P, Any]:
@@ -102,6 +105,7 @@ class Registry(Generic[R]):
             self._files[name] = files
             self._formats[name] = formats
             self._depends[name] = depends
+            self._traits[name] = traits
             self._readings[name] = readings
             self._aside[name] = aside
             self._check[name] = check
@@ -142,6 +146,11 @@ class Registry(Generic[R]):
         """Say whether the function called `name` is for documents of a format."""
         importlib.import_module(self._home)
         return not self._formats[name] or format_ in self._formats[name]
+
+    def trait(self, name: str, trait: str) -> Any:
+        """Return what the function called `name` was registered with under the name of a trait, or None."""
+        importlib.import_module(self._home)
+        return self._traits[name].get(trait)
 
     def readings(self, name: str) -> int:
         """Return how many times the function called `name` reads all there is, or 0 if it is given one thing at a time."""

@@ -64,6 +64,10 @@ class Stage:
     """Whether another run gives the same outputs; training gives another model."""
     quick: Callable[[Recipe], bool]
     """Whether it takes no time and asks nobody, so that a plan may try what it would give."""
+    trains: bool = False
+    """Whether it has a model trained, which costs money as asking does."""
+    sees: tuple[str, ...] = ()
+    """Parts of the recipe that it may look at as well, and whose share in its identity `besides` tells."""
 
     @property
     def summary(self) -> str:
@@ -80,7 +84,7 @@ class Stage:
 
     def view(self, recipe: Recipe) -> Recipe:
         """Return a recipe of which only what this stage declared can be read."""
-        return cast("Recipe", _View(self.name, {name: getattr(recipe, name) for name in self.reads}))
+        return cast("Recipe", _View(self.name, {name: getattr(recipe, name) for name in self.reads + self.sees}))
 
 
 class _View:
@@ -113,7 +117,9 @@ def stage(
     besides: Callable[[Recipe], Mapping[str, str]] = _nothing,
     requests: Callable[[Task], Sequence[Request]] | None = None,
     reproducible: bool = True,
+    sees: tuple[str, ...] = (),
     quick: bool | Callable[[Recipe], bool] = False,
+    trains: bool = False,
 ) -> Callable[[Callable[[Task], None]], Callable[[Task], None]]:
     """Register the decorated function as the stage of its name.
 
@@ -123,7 +129,19 @@ def stage(
     def register(function: Callable[[Task], None]) -> Callable[[Task], None]:
         is_quick = quick if callable(quick) else lambda _: bool(quick)
         STAGES[function.__name__] = Stage(
-            function.__name__, function, reads, inputs, outputs, version, packages, besides, requests, reproducible, is_quick
+            function.__name__,
+            function,
+            reads,
+            inputs,
+            outputs,
+            version,
+            packages,
+            besides,
+            requests,
+            reproducible,
+            is_quick,
+            trains,
+            sees,
         )
         return function
 

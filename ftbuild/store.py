@@ -4,7 +4,9 @@
     actions/clean/KEY     what a stage with this key put out: names and digests, as JSON with a checksum
     replies/3f/9a…        every answer of a teacher or a judge, by the hash of the request
     jobs/KEY, uploads/…   the provider's job that belongs to a key, and files that it was sent; written before they are needed
+    batches/…             batches of requests that are under way at a provider; written down before they are submitted
     builds/NAME/…         the manifests of finished builds
+    spending/NAME/…       what each run was quoted and what it spent
     composed/KEY          what a command line was composed into by Hydra
     locks                 whoever is at work on a key holds a byte of this empty file
     tmp/                  work in progress; whatever a killed build left there is of no consequence
@@ -19,9 +21,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +179,7 @@ class Overlay(Store):
         return super().find(stage, key) or self.below.find(stage, key)
 
 
-def flush(path: Path) -> None:
+def flush(path: Path | str) -> None:
     """Make sure that a file's content, or a folder's entries, are on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -209,6 +211,72 @@ def aside(path: Path) -> Iterator[Any]:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+Record = tuple[str, str, bytes]
+"""A small file to write: its folder, its name and its content."""
+
+
+def put_all(records: Sequence[Record], each: Callable[[list[Callable[[], None]]], Iterable[None]]) -> list[OSError | None]:
+    """Write small files, each of which is there whole or not at all; return what went wrong with each.
+
+    They are on the disk when this returns.  `each` runs functions that wait for it, best at once.  Nobody else may be writing
+    a file of the same name.
+    """
+    problems: list[OSError | None] = [None] * len(records)
+    opened = [_written(record, problems, n) for n, record in enumerate(records)]
+
+    def sync(first: int) -> None:
+        for n in range(first, len(records), _AT_ONCE):
+            if (handle := opened[n]) is not None:
+                try:
+                    os.fsync(handle)
+                except OSError as error:
+                    problems[n] = error
+                finally:
+                    os.close(handle)
+
+    for _ in each([partial(sync, first) for first in range(min(_AT_ONCE, len(records)))]):
+        pass
+    folders = sorted({folder for n, (folder, _, _) in enumerate(records) if problems[n] is None})
+
+    def settle(first: int) -> None:
+        for folder in folders[first::_AT_ONCE]:
+            with contextlib.suppress(OSError):  # the file itself is there; not every file system flushes folders
+                flush(folder)
+
+    for _ in each([partial(settle, first) for first in range(min(_AT_ONCE, len(folders)))]):
+        pass
+    return problems
+
+
+_AT_ONCE = 8
+
+
+def _written(record: Record, problems: list[OSError | None], number: int) -> int | None:
+    """Write a file and put it in its place, and return the descriptor that is still to be flushed and closed."""
+    folder, name, content = record
+    aside, handle = f"{folder}/.{name}.{os.getpid()}", None
+    try:
+        try:
+            handle = os.open(aside, _NEW, 0o644)
+        except FileNotFoundError:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            handle = os.open(aside, _NEW, 0o644)
+        view = memoryview(content)
+        while view:
+            view = view[os.write(handle, view) :]
+        os.rename(aside, f"{folder}/{name}")  # noqa: PTH104 - this is done a hundred thousand times
+    except OSError as error:
+        problems[number] = error
+        if handle is not None:
+            os.close(handle)
+            Path(aside).unlink(missing_ok=True)
+        return None
+    return handle
+
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 KEY = "sweep_name"
 """The key that tells a job which sweep it belongs to."""
 
+PURSE = "spending.json"
+"""What the jobs of a sweep have spent together, in its folder, as long as they run."""
+
 _GROUP = "sweep"
 _JOB = "job.json"
 
@@ -99,7 +102,8 @@ def named(overrides: Sequence[str]) -> str:
 
 
 def begin(folder: Path) -> None:
-    """Forget how the jobs of an earlier run of a sweep ended; what they built is in the store."""
+    """Forget how the jobs of an earlier run of a sweep ended, and what they spent; what they built is in the store."""
+    (folder / PURSE).unlink(missing_ok=True)
     for file in folder.glob(f"*/{_JOB}"):
         file.unlink(missing_ok=True)
 

@@ -1,220 +1,102 @@
-"""Asking a teacher many things at once: bounded concurrency, replies kept as they arrive, empty ones asked for again.
+"""Asking a model many things: the one way in which teachers, judges and models under test are asked.
 
-In: requests.  Out: each request with its outcome, in the order of the requests.  A request that was answered before, in any
-build, is not sent again.
+In: exchanges, each of which is a request and what to ask next once it is answered.  Out: each exchange with all its replies, in
+the order of the exchanges, as they arrive; neither requests nor replies are all held at once.  A request that was answered
+before, in any build, is not sent again, and a reply counts only once it is on the disk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING
 
-from ftbuild.digest import digest
-from ftbuild.errors import ConfigError, FtbuildError, SourceError
-from ftbuild.replies import Replies
+from ftbuild.exchange import E, Exchange, Known, Meter, Once, Reply, Request
 
 if TYPE_CHECKING:
-    import asyncio
-
-    import openai
-
+    from ftbuild.pace import Pace
     from ftbuild.recipe import Provider
+    from ftbuild.replies import Replies
+    from ftbuild.wire import Address
 
-
-_SEEDS_APART = 1_000_003  # so that the seeds of another attempt are not those of another sample
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request: to which endpoint, with which body, who is asked, and which sample of it this is."""
-
-    endpoint: str
-    body: dict[str, Any]
-    who: Mapping[str, str] = field(default_factory=dict)
-    sample: int = 0
-
-    @cached_property
-    def id(self) -> str:
-        """The hash that the reply is kept under."""
-        return digest(["request", self.endpoint, self.body, dict(self.who), self.sample])
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What came back: the text, why it ended, and the tokens that it cost.  `problem` says why there is no usable text."""
-
-    text: str
-    finish: str = ""
-    usage: dict[str, int] = field(default_factory=dict)
-    problem: str = ""
-    cached: bool = False
+__all__ = ["Exchange", "Meter", "Once", "Reply", "Request", "Teacher"]
 
 
 class Teacher:
-    """Somebody to ask, with a bound on how much is asked at once."""
+    """Somebody to ask.  `pace` says how much at once, `note` hears what the user should know."""
 
     def __init__(
         self,
-        open_client: Callable[[], openai.AsyncOpenAI],
+        address: Callable[[], Address],
         provider: Provider,
         replies: Replies,
+        pace: Pace,
         *,
-        attempts: int = 3,
         patience: float = 86400.0,
+        meter: Meter | None = None,
+        note: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._open_client = open_client
-        self._provider = provider
-        self._replies = replies
-        self._attempts = attempts
-        self._patience = patience
+        self.address, self.provider, self.replies, self.pace = address, provider, replies, pace
+        self.patience, self.meter, self.note = patience, meter, note
 
     def ask(
-        self, requests: Sequence[Request], *, usable: Callable[[Request, str], bool], told: Callable[[int, int], None]
-    ) -> list[Reply]:
-        """Return the replies to `requests`.  A reply that is not `usable` is asked for again; `told` hears how far it is.
-
-        Raises ConfigError for a key or a model that the provider does not know, SourceError if it cannot be reached.
-        """
-        replies = [self._kept(r, usable) for r in requests]
-        told(sum(r is not None for r in replies), len(requests))
-        missing = [n for n, reply in enumerate(replies) if reply is None]
-        if missing:
-            import asyncio
-
-            asyncio.run(self._ask_missing(requests, missing, replies, usable, told))
-        return [r for r in replies if r is not None]
-
-    def _kept(self, request: Request, usable: Callable[[Request, str], bool]) -> Reply | None:
-        kept = self._replies.get(request.id)
-        if kept is None or not usable(request, kept["text"]):
-            return None
-        return Reply(kept["text"], kept["finish"], kept["usage"], cached=True)
-
-    async def _ask_missing(
         self,
-        requests: Sequence[Request],
-        missing: Iterable[int],
-        replies: list[Reply | None],
-        usable: Callable[[Request, str], bool],
-        told: Callable[[int, int], None],
+        exchanges: Iterable[E],
+        take: Callable[[E, Sequence[Reply]], None],
+        *,
+        told: Callable[[int, int], None] = lambda _done, _all: None,
+        total: int = 0,
     ) -> None:
-        import asyncio
+        """Hand exchanges with their replies to `take`, in order.  `told` hears how many of `total` are done.
 
-        queue = iter(missing)
-        async with self._open_client() as client:
+        Raises ConfigError for a key or a model that the provider does not know, SourceError if it cannot be reached or has no
+        credit left, BudgetError if the meter says so.  What was answered until then is kept.
+        """
+        done, last = 0, 0.0
+        told(0, total)
 
-            async def work(queue: Iterator[int]) -> None:
-                for n in queue:
-                    replies[n] = await self._once(client, requests[n], usable)
-                    told(sum(r is not None for r in replies), len(requests))
+        def over(exchange: E, said: Sequence[Reply]) -> None:
+            nonlocal done, last
+            take(exchange, said)
+            done += 1
+            if (now := time.monotonic()) - last > _MOMENT or done == total:
+                last = now
+                told(done, total)
 
-            async with _unwrapped(asyncio.TaskGroup()) as group:
-                for _ in range(self._provider.concurrency):
-                    group.create_task(work(queue))
+        waiting = iter(exchanges)
+        for exchange in waiting:  # what is known already needs no connection, and not even asyncio
+            known = self.known(exchange)
+            if known.next is not None:
+                import asyncio
 
-    async def _once(self, client: openai.AsyncOpenAI, request: Request, usable: Callable[[Request, str], bool]) -> Reply:
-        """Return the reply to a request that nobody else is asking; whoever is, in any process, is waited for."""
-        async with self._replies.asking(request.id, patience=self._patience):
-            return self._kept(request, usable) or await self._one(client, request, usable)
+                from ftbuild.rounds import Rounds
 
-    async def _one(self, client: openai.AsyncOpenAI, request: Request, usable: Callable[[Request, str], bool]) -> Reply:
-        usage: dict[str, int] = {}
-        problem = ""
-        for attempt in range(self._attempts):
-            with in_our_words(client):
-                text, finish, spent, refusal = await _send(client, _again(request, attempt))
-            usage = {k: usage.get(k, 0) + v for k, v in sorted(spent.items())}  # in the order in which it is read again
-            problem = refusal or ("" if text.strip() else "an empty reply")
-            if not problem and usable(request, text):
-                self._replies.put(request.id, {"text": text, "finish": finish, "usage": usage})
-                return Reply(text, finish, usage)
-            problem = problem or "nothing usable in the reply"
-        return Reply(text, finish, usage, problem=f"{problem} ({self._attempts} attempts)")
+                asyncio.run(Rounds(self, self.address(), chain([exchange], waiting)).play(over))
+                return
+            over(exchange, known.said)
 
+    def known(self, exchange: Exchange) -> Known:
+        """Return the replies that are kept for an exchange, and what is to be sent next."""
+        said: list[Reply] = []
+        request: Request | None = exchange.request
+        last = exchange.request
+        while request is not None:
+            reply = self.kept(request)
+            if reply is None:
+                return Known(said, request)
+            said.append(reply)
+            last, request = request, exchange.follow(said)
+        if exchange.satisfied(said):
+            return Known(said, None)
+        return Known(said[:-1], last, anew=True)
 
-def _again(request: Request, attempt: int) -> Request:
-    """Return the request with another seed, if it has one: the same seed would only bring the same reply again."""
-    if not attempt or "seed" not in request.body:
-        return request
-    return Request(request.endpoint, {**request.body, "seed": request.body["seed"] + _SEEDS_APART * attempt}, request.who)
-
-
-class _unwrapped:  # noqa: N801 - used like a function
-    """A task group that raises the first error of its tasks by itself rather than in a group."""
-
-    def __init__(self, group: asyncio.TaskGroup) -> None:
-        self._group = group
-
-    async def __aenter__(self) -> asyncio.TaskGroup:
-        return await self._group.__aenter__()
-
-    async def __aexit__(self, *details: Any) -> None:  # noqa: PYI036 - passed on as they are
-        try:
-            await self._group.__aexit__(*details)
-        except BaseExceptionGroup as group:
-            error: BaseException = group
-            while isinstance(error, BaseExceptionGroup):
-                error = error.exceptions[0]
-            raise error from None
+    def kept(self, request: Request) -> Reply | None:
+        """Return the reply to a request that was answered before, if there is one."""
+        kept = self.replies.get(request.id)
+        if kept is None:
+            return None
+        return Reply(kept["text"], kept["finish"], kept["usage"], kept.get("refusal", ""), cached=True)
 
 
-async def _send(client: openai.AsyncOpenAI, request: Request) -> tuple[str, str, dict[str, int], str]:
-    """Return text, finish reason, token counts, and the refusal if there is one."""
-    if request.endpoint == "completion":
-        done = await client.completions.create(**request.body)
-        if not list(done.choices):
-            return "", "", {}, ""
-        text, finish, refusal = done.choices[0].text, done.choices[0].finish_reason, ""
-        usage = done.usage
-    else:
-        chat = await client.chat.completions.create(**request.body)
-        if not list(chat.choices):
-            return "", "", {}, ""
-        message = chat.choices[0].message
-        text, finish, refusal = message.content or "", chat.choices[0].finish_reason, message.refusal or ""
-        usage = chat.usage
-    if finish == "content_filter":
-        refusal = refusal or "stopped by the provider's content filter"
-    spent = {"prompt": usage.prompt_tokens, "completion": usage.completion_tokens} if usage else {}
-    return text, str(finish), spent, f"refused: {refusal}" if refusal else ""
-
-
-@contextmanager
-def in_our_words(client: openai.OpenAI | openai.AsyncOpenAI) -> Iterator[None]:
-    """Turn whatever goes wrong when a model is asked into a FtbuildError that says who was asked."""
-    import openai
-
-    try:
-        yield
-    except openai.APIConnectionError as error:
-        raise SourceError(
-            f"{client.base_url}: cannot be reached: {error.__cause__ or error}",
-            hint="is the server running, and the address right?",
-        ) from error
-    except openai.APIStatusError as error:
-        raise _status_error(client, error) from error
-    except (AttributeError, IndexError, TypeError, ValueError) as error:
-        raise SourceError(
-            f"{client.base_url}: what came back is no answer of a model",
-            hint="is this the address of an API? most end in /v1",
-        ) from error
-
-
-def _status_error(client: openai.OpenAI | openai.AsyncOpenAI, error: openai.APIStatusError) -> FtbuildError:
-    where = f"{client.base_url}: HTTP {error.status_code}: {_message(error)}"
-    if error.status_code in (401, 403):
-        return ConfigError(where, hint="is the key in the environment variable the right one for this provider?")
-    if error.status_code == 404:  # noqa: PLR2004
-        return ConfigError(where, hint="does the provider have this model? set teacher.model")
-    if error.code == "insufficient_quota":
-        return SourceError(where, hint="the account has no credit left; what was answered so far is kept")
-    return SourceError(where)
-
-
-def _message(error: openai.APIStatusError) -> str:
-    body = error.body
-    message = body.get("message") if isinstance(body, dict) else None
-    return str(message or error.message).splitlines()[0]
+_MOMENT = 0.1  # seconds between two words on how far it is

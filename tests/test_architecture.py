@@ -37,9 +37,29 @@ LEAVES = {
     "digest": ("registry",),
     "versions": (),
     "options": (),
+    "offers": ("paths",),
     "prices": (),
+    "budget": ("errors", "prices", "tokens"),
+    "quote": (
+        "asking",
+        "budget",
+        "errors",
+        "judging",
+        "plan",
+        "prices",
+        "records",
+        "replies",
+        "rows",
+        "stages.generate",
+        "tokens",
+    ),
+    "accounts": ("budget", "quote", "store"),
     "reasons": ("digest",),
     "locks": ("errors",),
+    "signals": (),
+    "pace": (),
+    "exchange": ("digest",),
+    "wire": ("errors", "signals"),
     "graders": ("errors", "registries"),
     "parsers": ("errors", "registries"),
     "filters": ("errors", "graders", "records", "registries"),
@@ -59,10 +79,10 @@ LEAVES = {
 }
 """What the modules at the bottom may import, at most."""
 
-TOP = ("cli", "verbs", "execute", "making", "quote", "collect", "composing", "config", "__main__")
+TOP = ("cli", "verbs", "execute", "making", "trial", "collect", "composing", "config", "__main__")
 """What only the command line may import."""
 
-HALL = ("verbs", "cli", "making", "quote", "collect", "sweep", "__main__", "config", "composing")
+HALL = ("verbs", "cli", "making", "trial", "collect", "sweep", "__main__", "config", "composing")
 """The command line: argv, verbs, and what they call."""
 
 DOMAIN = re.compile(
@@ -165,12 +185,12 @@ def test_stages_do_not_import_each_other() -> None:
 def test_the_embedded_provider_is_reached_through_providers_alone() -> None:
     outside = [name for name in sources() if name.split(".")[0] != "local"]
     assert {(name, i) for name in outside for i in imports(name) if i.split(".")[0] == "local"} == {
-        ("providers", "local.launch"),
-        ("providers", "local.identity"),
-        ("providers", "local.housekeeping"),
-        ("providers", "local.hyperparameters"),
-        ("providers", "local.protocol"),
-        ("providers", "local.tokenizing"),
+        ("providers.embedded", "local.launch"),
+        ("providers.embedded", "local.identity"),
+        ("providers.embedded", "local.housekeeping"),
+        ("providers.embedded", "local.hyperparameters"),
+        ("providers.embedded", "local.protocol"),
+        ("providers.embedded", "local.tokenizing"),
     }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,11 @@ class Difficult:
         origins = [p["origin"] for p in self.place.records("pairs.jsonl")]
         return sum(o["template"] == "detailed" and o["path"] == list(path) for o in origins)
 
+    @property
+    def units(self) -> list[Mapping[str, Any]]:
+        """How each unit of text ended."""
+        return [json.loads(line) for line in self.place.output("generate", "units.jsonl").split("\n") if line]
+
 
 @pytest.fixture(scope="module")
 def difficult(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Difficult]:
@@ -82,7 +88,9 @@ def difficult(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Difficult]:
 def test_a_build_gets_along_with_a_difficult_teacher(difficult: Difficult) -> None:
     assert difficult.ran.code == 0, difficult.ran.err
     assert len(difficult.place.asked(TEACHER)) == SECTIONS + sum(difficult.times.values())
-    assert len(difficult.place.records("dataset.jsonl")) == (SECTIONS * 2 - 4) * PAIRS + 7  # three gave nothing, one seven
+    assert (
+        len(difficult.place.records("dataset.jsonl")) == (SECTIONS * 2 - 4) * PAIRS + 21
+    )  # three gave nothing, one seven, three times
 
 
 @pytest.mark.parametrize(
@@ -105,12 +113,48 @@ def test_a_reply_that_is_better_later_is_taken(difficult: Difficult) -> None:
 
 
 def test_a_reply_that_is_cut_off_keeps_its_good_lines(difficult: Difficult) -> None:
-    assert difficult.times["The story in brief"] == 1
-    assert difficult.pairs("Synopsis", "The story in brief") == 7
-    (lost,) = difficult.rejected("Synopsis", "The story in brief")
+    lost, *others = difficult.rejected("Synopsis", "The story in brief")
+    assert len(others) == 2, "the same befell both replies to the request for the rest"
     assert lost["reason"] == "cut off in the middle (the reply was cut off)"
     assert lost["raw"].startswith('{"prompt": "What is fact 8')
     assert (lost["origin"]["template"], lost["origin"]["line"]) == ("detailed", 8)
+
+
+def test_pairs_that_are_missing_are_asked_for_and_those_that_exist_are_named(difficult: Difficult) -> None:
+    assert difficult.times["The story in brief"] == 3
+    assert difficult.pairs("Synopsis", "The story in brief") == 21
+    asked = [
+        r.prompt
+        for r in difficult.place.asked(TEACHER)
+        if 'The story in brief"' in r.prompt and "short question" not in r.prompt
+    ]
+    first, second, third = sorted(asked, key=len)
+    assert second.startswith(first)
+    assert "Write 13 more" in second
+    assert "Write 6 more" in third
+    assert len(re.findall(r"^- What is fact", third, re.MULTILINE)) == 14
+    (unit,) = [u for u in difficult.units if u["path"][-1] == "The story in brief" and u["template"] == "detailed"]
+    assert (unit["end"], unit["pairs"], unit["wanted"], len(unit["requests"])) == ("repaired", 21, 20, 3)
+
+
+def test_a_reply_of_no_use_is_asked_for_again_with_what_was_wrong(difficult: Difficult) -> None:
+    hints = {
+        "Act 1": "could not be used: it was empty.",
+        "Act 2": "could not be used: it was a refusal.",
+        "Act 3": "could not be used: no JSON object. It began: 'I am sorry, there is nothing to ask.'",
+    }
+    for act, hint in hints.items():
+        asked = [r for r in difficult.place.asked(TEACHER) if f'{act}"' in r.prompt and "short question" not in r.prompt]
+        first, *others = sorted(asked, key=lambda r: len(r.prompt))
+        assert len(others) == 2
+        assert all(r.prompt.startswith(first.prompt) and hint in r.prompt for r in others)
+        assert len({r.body["seed"] for r in asked}) == 3
+
+
+def test_every_unit_is_accounted_for(difficult: Difficult) -> None:
+    ends = Counter(u["end"] for u in difficult.units)
+    assert ends == {"ok": SECTIONS * 2 - 5, "repaired": 2, "rejected": 1, "failed": 2}
+    assert f"{SECTIONS * 2} units: {ends['ok']} ok, 2 repaired, 1 rejected, 2 failed" in difficult.ran.err
 
 
 def test_a_bad_line_costs_that_line_only_and_no_probe_is_trained_on(difficult: Difficult) -> None:
@@ -145,6 +189,19 @@ def test_an_answer_that_is_none_ends_the_build(tmp_path: Path, answer: Any, code
         ran = Place(tmp_path, provider).run()
     assert ran.code == code
     assert told in ran.err
+
+
+def test_too_many_that_give_nothing_end_the_build_which_keeps_the_replies(tmp_path: Path) -> None:
+    script = DifficultTeacher()
+    with ScriptedProvider(teacher(script.reply)) as provider:
+        place = Place(tmp_path, provider)
+        ran = place.run("teacher.max_failed=0.1", "until=generate")
+        assert ran.code == 1
+        assert f"nothing usable for 3 of {SECTIONS * 2} units (21%), and 10% may fail" in ran.err
+        assert not (tmp_path / "builds").exists()
+        before = len(place.asked(TEACHER))
+        assert place.run("until=generate").code == 0, "the limit is no part of what is made"
+        assert len(place.asked(TEACHER)) == before + 3, "only what gave nothing is asked again, once"
 
 
 def test_a_teacher_that_never_says_anything_usable_ends_the_build(tmp_path: Path) -> None:

@@ -411,7 +411,7 @@ def test_training_that_is_not_available_says_so_and_costs_nothing_again(place: P
 
 def test_too_few_rows_are_refused_with_the_reason(scripted: Callable[[Script], Place]) -> None:
     place = scripted(teacher(numbered_pairs(1)))
-    ran = place.run("~prompts.basic", 'structure.select=["Synopsis/Act 1"]')
+    ran = place.run("~prompts.basic", "teacher.more=0", 'structure.select=["Synopsis/Act 1"]')
     assert ran.code == 1
     assert re.search(r"error: .*1 example.*at least 10", ran.err)
 

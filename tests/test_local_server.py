@@ -630,7 +630,7 @@ def test_a_recipe_is_built_on_a_model_of_the_users_own(
     built = json.loads(out)
     assert (code, built["recipe"], built["model"]["model"]) == (0, "story", model["model"])
     code, out, err = ftbuild("plan", *recipe, "--json")
-    assert {step["verdict"] for step in json.loads(out)} == {"fresh"}
+    assert {step["verdict"] for step in json.loads(out)["stages"]} == {"fresh"}
 
     code, out, err = ftbuild("ask", *recipe, "What holds a letter?", "--json")
     assert (code, json.loads(out)["question"], json.loads(out)["model"]) == (0, "What holds a letter?", model["model"])

@@ -102,6 +102,9 @@ def test_a_stage_declares_parts_that_a_recipe_has_and_says_what_it_does(name: st
         ("format.stop", " END", {"format", "baseline", "evaluate", "report"}),
         ("vars.subject", "another opera", {"generate", "format", "baseline", "evaluate", "report"}),
         ("trainer.base_model", "other", {"format", "baseline", "train", "evaluate", "report"}),
+        ("train.checkpoint", 2, {"evaluate"}),
+        ("trainer.provider.training", {"trainingType": "standard"}, {"train"}),
+        ("trainer.provider.deployments", {"smollm2-135m-instruct": "mine"}, {"baseline"}),
         ("evaluate.max_tokens", 8, {"curate", "baseline", "evaluate", "report"}),
     ],
 )
@@ -121,10 +124,22 @@ def test_a_changed_value_changes_the_keys_of_the_stages_that_read_it(
         ("retries", 0),
         ("models", {"teacher": "x", "base": "y"}),
         ("teacher_size", "whatever"),
+        ("trains", False),
+        ("trains_until", "2024-01-06"),
+        ("rows", ("chat",)),
+        ("shutdown", {"some-model": "2024-01-06"}),
+        ("service", {"resource": "mine"}),
+        ("batch.requests", 7),
+        ("prices.batch", 0.3),
     ],
 )
 def test_how_a_provider_is_spoken_to_changes_no_key(recipe: Recipe, who: str, key: str, value: object) -> None:
     assert different(recipe, changed(recipe, f"{who}.{key}", value)) == set()
+
+
+@pytest.mark.parametrize(("key", "value"), [("teacher.mode", "batch"), ("budget.usd", 5.0), ("budget.sweep.tokens", 9)])
+def test_how_a_teacher_is_asked_and_what_that_may_cost_change_no_key(recipe: Recipe, key: str, value: object) -> None:
+    assert different(recipe, changed(recipe, key, value)) == set()
 
 
 def test_how_often_a_job_is_asked_about_changes_no_key(recipe: Recipe) -> None:
@@ -281,7 +296,7 @@ def test_what_a_stage_sees_of_the_recipe_is_what_its_key_covers(recipe: Recipe) 
     for stage in STAGES.values():
         view = stage.view(recipe)
         for name in recipe_fields(Recipe):
-            assert (name in stage.slice(recipe)) is hasattr(view, name)
+            assert (name in stage.slice(recipe) or name in stage.sees) is hasattr(view, name)
 
 
 def test_a_slice_is_plain_data_without_what_has_no_part_in_the_identity(recipe: Recipe) -> None:
@@ -302,15 +317,17 @@ def test_every_aside_field_of_a_recipe_is_one_of_those_tried_here() -> None:
     """A new field that stays out of the keys belongs into the tests above, too."""
     kinds = [k for k in vars(recipe_module).values() if isinstance(k, type) and is_dataclass(k)]
     names = {f.name for kind in kinds for f in fields(kind) if not f.metadata.get("identity", True)}
+    asking = {"concurrency", "timeout", "retries", "limits", "capabilities", "max_failed", "mode", "batch"}
+    hosted = {"trains", "trains_until", "rows", "shutdown", "deployments", "training", "service", "checkpoint"}
     assert names == {
         "api_key_env",
-        "concurrency",
-        "timeout",
-        "retries",
         "models",
         "teacher_size",
         "poll_seconds",
         "prices",
+        "budget",
         "jobs",
         "tests",
+        *asking,
+        *hosted,
     }

@@ -36,7 +36,7 @@ def test_another_order_is_told_by_the_name_of_what_is_in_order() -> None:
 
 def test_another_address_is_told_once(workshop: Workshop) -> None:
     ran = workshop.run("provider.base_url=http://localhost:1/v1", "--json", verb="plan")
-    (reason,) = next(step["reasons"] for step in ran.json if step["stage"] == "generate")
+    (reason,) = next(step["reasons"] for step in ran.json["stages"] if step["stage"] == "generate")
     assert reason["name"] == "teacher.provider.base_url"
 
 

@@ -130,7 +130,7 @@ def test_shipped_recipes_are_listed_and_planned_from_an_empty_directory(run: Run
     for recipe in listed:
         planned = run("ftbuild", "plan", f"+recipe={recipe['name']}", "--json")
         assert planned.returncode == 0, planned.stderr
-        assert json.loads(planned.stdout)[0]["verdict"] == "run"
+        assert json.loads(planned.stdout)["stages"][0]["verdict"] == "run"
     assert list((tmp_path / "home").iterdir()) == []
 
 

@@ -202,7 +202,7 @@ class Workshop:
 
     def plan(self, *words: str) -> dict[str, str]:
         """Return the verdict on each stage."""
-        return {s["stage"]: s["verdict"] for s in self.run(*words, "--json", verb="plan").json}
+        return {s["stage"]: s["verdict"] for s in self.run(*words, "--json", verb="plan").json["stages"]}
 
     def start(self, *words: str, first: str = "") -> subprocess.Popen[str]:
         """Start ftbuild here, in a process of its own, which runs a piece of Python first."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ftbuild.digest import identity
 from ftbuild.records import Pair, read_documents, read_jsonl, read_pairs, read_sections
 from ftbuild.reporting.charts import line_chart
+from ftbuild.reporting.costs import costs
 from ftbuild.reporting.templates import render
 from ftbuild.store import read_json
 
@@ -49,6 +50,7 @@ def page(recipe: Recipe, inputs: Mapping[str, Path], facts: Mapping[str, Mapping
         reasons=Counter(_reason(r["reason"]) for r in rejected).most_common(),
         row=next(read_jsonl(inputs["format/rows.jsonl"])),
         facts=facts,
+        costs=costs(recipe, facts),
         took=sum(f.get("seconds", 0) for f in facts.values()),
         teacher=recipe.teacher,
         trainer=recipe.trainer,

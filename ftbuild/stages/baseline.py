@@ -18,19 +18,27 @@ if TYPE_CHECKING:
 
 
 def base_model(recipe: Recipe) -> Mapping[str, str]:
-    """Return who answers for the untuned model."""
-    return answering(recipe.trainer.provider, recipe.trainer.base_model)
+    """Return who answers for the untuned model, and who judges if anybody does."""
+    from ftbuild.judging import depends
+
+    return {**answering(recipe.trainer.provider, recipe.trainer.base_model), **depends(recipe)}
 
 
 def requests(task: Task) -> list[Request]:
     """Return all requests of the stage, sent before or not."""
     from ftbuild.asking import asked
 
-    return asked(task, task.recipe.trainer.base_model)
+    return asked(task, _model(task))
+
+
+def _model(task: Task) -> str:
+    """Return the name under which the untuned model is asked, which may be that of a deployment."""
+    return task.recipe.trainer.provider.asked(task.recipe.trainer.base_model)
 
 
 @stage(
     reads=("evaluate", "format", "trainer", "vars"),
+    sees=("judge",),
     inputs=("curate/held_out.jsonl",),
     outputs=("answers.jsonl",),
     packages=("jinja2",),
@@ -41,4 +49,4 @@ def baseline(task: Task) -> None:
     """Ask the untuned model the probes."""
     from ftbuild.asking import ask
 
-    write_jsonl(task.out / "answers.jsonl", ask(task, task.recipe.trainer.base_model))
+    write_jsonl(task.out / "answers.jsonl", ask(task, _model(task)))

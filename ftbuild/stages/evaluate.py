@@ -20,19 +20,44 @@ if TYPE_CHECKING:
 
 
 def tuned_model(recipe: Recipe) -> Mapping[str, str]:
-    """Return who answers for the tuned model."""
-    return answering(recipe.trainer.provider, recipe.trainer.base_model)
+    """Return who answers for the tuned model, which checkpoint of it, and who judges if anybody does."""
+    from ftbuild.judging import depends
+
+    who = answering(recipe.trainer.provider, recipe.trainer.base_model)
+    who.pop("deployment", None)  # that of the untuned model
+    checkpoint = {} if recipe.train.checkpoint is None else {"checkpoint": str(recipe.train.checkpoint)}
+    return {**who, **checkpoint, **depends(recipe)}
 
 
 def requests(task: Task) -> list[Request]:
     """Return all requests of the stage, sent before or not."""
     from ftbuild.asking import asked
+    from ftbuild.deploying import deployed_as
 
-    return asked(task, read_json(task.input("train/model.json"))["model"])
+    return asked(task, deployed_as(task.services.store, task.recipe.trainer, _model(task)))
+
+
+def _model(task: Task) -> str:
+    from ftbuild.deploying import chosen
+
+    return chosen(read_json(task.input("train/model.json")), task.recipe.train.checkpoint)
+
+
+def _ready(task: Task) -> str:
+    """Return the name to ask the tuned model by; it is put to work only if there is something left to ask it."""
+    from ftbuild.deploying import deployed_as, deploys, ready
+    from ftbuild.replies import Replies
+
+    model, trainer = _model(task), task.recipe.trainer
+    replies = Replies(task.services.store)
+    if not deploys(trainer) or all(replies.get(request.id) is not None for request in requests(task)):
+        return deployed_as(task.services.store, trainer, model)
+    return ready(task.services, trainer, model, task.console)
 
 
 @stage(
     reads=("evaluate", "format", "trainer", "vars"),
+    sees=("train", "judge"),
     inputs=("train/model.json", "baseline/answers.jsonl", "curate/held_out.jsonl"),
     outputs=("answers.jsonl", "score.json"),
     packages=("jinja2",),
@@ -43,8 +68,7 @@ def evaluate(task: Task) -> None:
     """Ask the tuned model the same questions, and compare."""
     from ftbuild.asking import ask
 
-    model = read_json(task.input("train/model.json"))["model"]
-    after = ask(task, model)
+    after = ask(task, _ready(task))
     before = [a["right"] for a in read_jsonl(task.input("baseline/answers.jsonl"))]
     write_jsonl(task.out / "answers.jsonl", after)
     score = {

@@ -20,6 +20,7 @@ from ftbuild.stage import Task, stage
         "evaluate/answers.jsonl", "evaluate/score.json",
     ),
     outputs=("report.html",),
+    version=2,
     packages=("jinja2",),
 )  # fmt: skip
 def report(task: Task) -> None:

@@ -1,4 +1,4 @@
-"""A scripted provider for tests: a teacher and a trainer that speak the OpenAI protocol on loopback and do as they are told.
+"""A scripted provider for tests: a teacher, live or by the batch, and a trainer, in the OpenAI protocol on loopback.
 
     from ftbuild.testing import ScriptedProvider, Training, numbered_pairs
 
@@ -8,9 +8,10 @@
     assert len(provider.asked) == 12 and len(provider.jobs) == 1
 
 In: replies, as a text, a queue or a function of the request.  Out: answers over HTTP, and a record of every request.  It
-writes no file and needs the standard library only.  What it does not have: streams, checkpoints, tools, other endpoints.
+writes no file and needs the standard library only.  What it does not have: streams, tools, other endpoints.
 """
 
+from ftbuild.testing.batching import Batching
 from ftbuild.testing.provider import ScriptedProvider
 from ftbuild.testing.replies import (
     INSUFFICIENT_QUOTA,
@@ -29,6 +30,7 @@ from ftbuild.testing.training import Training
 __all__ = [
     "INSUFFICIENT_QUOTA",
     "TRAINING_NOT_AVAILABLE",
+    "Batching",
     "CutOff",
     "Empty",
     "Refusal",

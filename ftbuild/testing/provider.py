@@ -14,6 +14,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
+from ftbuild.testing.batching import Batches, Batching
 from ftbuild.testing.replies import Refusal, Refused, Request, Script, Status, ended, speaker
 from ftbuild.testing.server import Answer, Server
 from ftbuild.testing.training import Trainer, Training, rows
@@ -26,8 +27,8 @@ class ScriptedProvider:
 
     `reply` answers for all models, `tuned_reply`, if there is one, for the tuned ones.  `fault` may answer any request itself,
     with a status, an object or bytes; `lost` may do the same after a request that asks no model has had its effect.
-    `training`, `fault` and `lost` may be changed at any time.  An exception in a script is
-    answered with 500 and raised again at the end of the block.
+    `training`, `batching`, `fault` and `lost` may be changed at any time.  An exception in a script is
+    answered with 500 and raised again at the end of the block.  `shutdown` has the days on which models end.
     """
 
     def __init__(
@@ -36,12 +37,15 @@ class ScriptedProvider:
         *,
         tuned_reply: Script | None = None,
         training: Training | None = None,
+        batching: Batching | None = None,
         fault: Callable[[Request], Answer | None] | None = None,
         lost: Callable[[Request], Answer | None] | None = None,
         models: tuple[str, ...] = ("scripted-teacher", "scripted-base"),
         organisation: str = "scripted",
+        shutdown: Mapping[str, str] | None = None,
     ) -> None:
         self.training = training or Training()
+        self.batching = batching or Batching()
         self.fault = fault
         self.lost = lost
         self.requests: list[Request] = []
@@ -49,8 +53,10 @@ class ScriptedProvider:
         self._reply = speaker(reply)
         self._tuned_reply = self._reply if tuned_reply is None else speaker(tuned_reply)
         self._models = models
+        self._shutdown = dict(shutdown or {})
         self._trainer = Trainer(models, organisation)
-        self._lock = threading.Lock()
+        self._batches = Batches(self._trainer.add_file, self._trainer.contents.get, self._ask)
+        self._lock = threading.RLock()
         self._errors: list[Exception] = []
         self._server = Server(self.answer)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -81,6 +87,23 @@ class ScriptedProvider:
         """All fine-tuning jobs, the oldest first."""
         with self._lock:
             return [dict(job) for job in self._trainer.jobs.values()]
+
+    @property
+    def batches(self) -> list[dict[str, Any]]:
+        """All batches, the oldest first."""
+        with self._lock:
+            return [dict(batch) for batch in self._batches.all.values()]
+
+    @property
+    def files(self) -> list[dict[str, Any]]:
+        """All files that were uploaded or made, and not deleted."""
+        with self._lock:
+            return [dict(file) for file in self._trainer.files.values()]
+
+    def cancel(self, batch: str) -> None:
+        """Cancel a batch, as somebody does at the provider's own page."""
+        with self._lock:
+            self._batches.cancel(batch)
 
     def rows(self, job: Mapping[str, Any]) -> list[Any]:
         """Return the rows that a job was created with."""
@@ -121,6 +144,8 @@ class ScriptedProvider:
                 answer = self._models_route(request, "/".join(place))
             case "files":
                 answer = self._files_route(request, place)
+            case "batches":
+                answer = self._batches_route(request, place)
             case "fine_tuning" if place[:1] == ["jobs"]:
                 answer = self._jobs_route(request, place[1:])
         if answer is None:
@@ -163,10 +188,24 @@ class ScriptedProvider:
                 return _page(list(self._trainer.jobs.values())[::-1], request, 20)
             case "GET", [id_]:
                 return self._trainer.advance(id_, self.training)
+            case "GET", [id_, "checkpoints"]:
+                return _page(self._trainer.checkpoints.get(self._trainer.job(id_)["id"], []), request, 10)
             case "GET", [id_, "events"]:
                 return _page(self._trainer.events[self._trainer.job(id_)["id"]], request, 20)
             case "POST", [id_, "cancel"]:
                 return self._trainer.cancel(id_)
+        return None
+
+    def _batches_route(self, request: Request, place: list[str]) -> Answer | None:
+        match request.method, place:
+            case "POST", []:
+                return self.batching.refused or self._batches.create(request.body or {})
+            case "GET", []:
+                return _page(list(self._batches.all.values())[::-1], request, 20)
+            case "GET", [id_]:
+                return self._batches.advance(id_, self.batching)
+            case "POST", [id_, "cancel"]:
+                return self._batches.cancel(id_)
         return None
 
     def _upload(self, form: Mapping[str, Any]) -> Answer:
@@ -175,7 +214,7 @@ class ScriptedProvider:
         filename, content = form["file"]
         return self._trainer.add_file(content, filename, form["purpose"])
 
-    def _ask(self, request: Request) -> Answer:
+    def _ask(self, request: Request) -> dict[str, Any] | Status:
         chat, body = request.path == "/chat/completions", request.body or {}
         wanted = "messages" if chat else "prompt"
         if missing := next((name for name in ("model", wanted) if not body.get(name)), ""):
@@ -212,7 +251,8 @@ class ScriptedProvider:
     def _model(self, name: str) -> dict[str, Any]:
         if name not in (*self._models, *self._trainer.tuned):
             raise Refused(404, f"The model `{name}` does not exist or you do not have access to it.", code="model_not_found")
-        return {"id": name, "object": "model", "created": 0, "owned_by": "scripted"}
+        day = self._shutdown.get(name)
+        return {"id": name, "object": "model", "created": 0, "owned_by": "scripted", "shutdown_date": day}
 
 
 def _page(items: list[dict[str, Any]], request: Request, limit: int) -> Answer:

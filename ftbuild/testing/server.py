@@ -29,6 +29,8 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = False
     request_queue_size = 128
+    key_header = ""
+    """The header that holds the key, where it is not `Authorization`."""
 
     def __init__(self, answer: Callable[[Request, str], Answer]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -65,7 +67,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        server = cast("Server", self.server)
         scheme, _, key = self.headers.get("Authorization", "").partition(" ")
+        if server.key_header:
+            scheme, key = "bearer", self.headers.get(server.key_header, "")
         url = urlsplit(self.path)
         try:
             body = _body(self.headers.get("Content-Type", ""), content)
@@ -75,9 +80,9 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(url.path)
         path = path.removeprefix(_BASE) if path.startswith(f"{_BASE}/") else f"/..{path}"
         request = Request(self.command, path, body, dict(parse_qsl(url.query)))
-        self._send(cast("Server", self.server).answer(request, key.strip() if scheme.lower() == "bearer" else ""))
+        self._send(server.answer(request, key.strip() if scheme.lower() == "bearer" else ""))
 
-    do_GET = do_POST = do_DELETE = _handle  # noqa: N815 - so http.server wants it
+    do_GET = do_POST = do_DELETE = do_PUT = _handle  # noqa: N815 - so http.server wants it
 
     def _send(self, answer: Answer) -> None:
         status = answer if isinstance(answer, Status) else Status(200)

@@ -27,7 +27,8 @@ _SEEDS = 2**31
 class Training:
     """How jobs go: the statuses before the end, the end, and the result file.  `hold` keeps a job from ending.
 
-    `refused` answers the creation of a job; `fails` is the reason with which jobs end.
+    `refused` answers the creation of a job; `fails` is the reason with which jobs end, `blocked` the categories in which they
+    did not pass the checks of safety.  `checkpoints` is how many of the last steps leave a model of their own.
     """
 
     statuses: tuple[str, ...] = ("validating_files", "queued", "running")
@@ -36,6 +37,8 @@ class Training:
     hold: bool = False
     steps: int = 3
     base64_results: bool = False
+    checkpoints: int = 0
+    blocked: tuple[str, ...] = ()
 
 
 class Trainer:
@@ -47,12 +50,14 @@ class Trainer:
         self.contents: dict[str, bytes] = {}
         self.jobs: dict[str, dict[str, Any]] = {}
         self.events: dict[str, list[dict[str, Any]]] = {}
+        self.checkpoints: dict[str, list[dict[str, Any]]] = {}
         self.deleted: set[str] = set()
 
     @property
     def tuned(self) -> list[str]:
         """The models that jobs have made and nobody has deleted."""
         made = [j["fine_tuned_model"] for j in self.jobs.values() if j["fine_tuned_model"]]
+        made += [c["fine_tuned_model_checkpoint"] for kept in self.checkpoints.values() for c in kept]
         return [m for m in made if m not in self.deleted]
 
     def add_file(self, content: bytes, filename: str, purpose: str) -> dict[str, Any]:
@@ -129,6 +134,11 @@ class Trainer:
             self._tell(job, told.get(job["status"], f"The job is {job['status']}"))
         elif script.hold:
             pass
+        elif script.blocked:
+            results = [{"flagged": True, "category": category, "enforcement": "blocking"} for category in script.blocked]
+            found: dict[str, Any] = {"blocked": True, "results": results}
+            self._tell(job, "Moderation checks for snapshot failed", level="error", type_="moderation_checks", data=found)
+            self._fail(job, "moderation_check_failed", "The fine-tuned model did not pass the safety checks", None)
         elif script.fails:
             self._fail(job, "user_error", script.fails, None)
         else:
@@ -159,6 +169,14 @@ class Trainer:
             "status": "succeeded", "finished_at": int(time.time()), "fine_tuned_model": model,
             "result_files": [results["id"]], "trained_tokens": words * (3 if epochs == "auto" else epochs),
         }  # fmt: skip
+        self.checkpoints[job["id"]] = [
+            {
+                "object": "fine_tuning.job.checkpoint", "id": f"ftckpt_{secrets.token_hex(8)}", "created_at": int(time.time()),
+                "fine_tuned_model_checkpoint": f"{model}:ckpt-step-{step}", "fine_tuning_job_id": job["id"],
+                "metrics": {"step": step, "train_loss": loss}, "step_number": step,
+            }
+            for step, loss in losses[::-1][: script.checkpoints]
+        ]  # fmt: skip
         self._tell(job, f"New fine-tuned model created: {model}")
         self._tell(job, "The job has successfully completed")
 
@@ -182,7 +200,7 @@ class Trainer:
 
 def rows(content: bytes) -> list[Any]:
     """Return the rows of a training file.  ValueError if one is not JSON."""
-    return [json.loads(line) for line in content.decode("utf-8").split("\n") if line.strip()]
+    return [json.loads(line) for line in content.decode("utf-8-sig").split("\n") if line.strip()]
 
 
 def _not_jsonl(content: bytes) -> str:

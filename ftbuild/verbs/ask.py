@@ -18,6 +18,7 @@ def ask(build: Build, arguments: Arguments, console: Console) -> tuple[int, floa
 
     ftbuild ask +recipe=NAME "QUESTION" [--json]
     """
+    from ftbuild.deploying import chosen
     from ftbuild.plan import plan
     from ftbuild.store import read_json
     from ftbuild.talk import Talk
@@ -30,7 +31,7 @@ def ask(build: Build, arguments: Arguments, console: Console) -> tuple[int, floa
             f"the recipe {build.recipe.name!r} has no tuned model yet, or was changed since it was built",
             hint=f"build it first: ftbuild +recipe={build.recipe.name}",
         )
-    model = read_json(build.store.sound(action.outputs["model.json"]))["model"]
+    model = chosen(read_json(build.store.sound(action.outputs["model.json"])), build.recipe.train.checkpoint)
     with Talk(build.recipe, build.store, model, console) as talk:
         if not arguments.words:
             talk.converse(sys.stdin)

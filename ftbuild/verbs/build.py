@@ -71,8 +71,22 @@ def _show(build: Build, made: Made, console: Console, took: float) -> None:
     console.result(f"  dataset  {folder / 'dataset.jsonl'}  ({made.done['format'].facts['rows']} rows)")
     console.result(f"  model    {model['model']}")
     console.result(f"  report   {folder / 'report.html'}")
+    if cost := _cost(made):
+        console.result(f"  cost     {cost}")
     question = next(iter(build.recipe.evaluate.probes.values())).question if build.recipe.evaluate.probes else "…"
     console.result(f'  ask it   ftbuild ask +recipe={build.recipe.name} "{question}"')
+
+
+def _cost(made: Made) -> str:
+    """Return what a build has cost and what it was quoted at; nothing if nobody was paid."""
+    from ftbuild.budget import dollars
+
+    told = made.manifest or {}
+    paid, quotes = (told.get("paid") or {}).get("usd"), [q["usd"] for q in (told.get("quoted") or {}).values()]
+    if not paid:
+        return ""
+    quoted = f"; quoted at about {dollars(sum(quotes))}" if quotes and None not in quotes else ""
+    return f"{dollars(paid)}{quoted}"
 
 
 def _mark(answer: Mapping[str, object]) -> str:
@@ -139,11 +153,11 @@ def build_job(composed: Composed, console: Console, common: Collection[str] = ()
         ).save(folder)
         raise
     spent = prices.spent(build.recipe, {name: a.facts for name, a in made.done.items()})
-    paid = prices.spent(build.recipe, {name: made.done[name].facts for name in made.ran})
+    paid = made.manifest["paid"]["usd"] if made.manifest else 0.0
     model = str(made.done["train"].facts.get("model", "")) if "train" in made.done else ""
     took = time.monotonic() - started
     Ended(
-        job.number, job.overrides, build.recipe.name, "", made.score, spent.usd, spent.tokens, round(took, 2), model, paid.usd
+        job.number, job.overrides, build.recipe.name, "", made.score, spent.usd, spent.tokens, round(took, 2), model, paid
     ).save(folder)
     console.note(f"job {job.number} ({label}): {_scored(made, '{}')}, in {seconds(took)}")
     return made.score

@@ -51,18 +51,35 @@ def _facts(told: dict[str, Any]) -> list[tuple[str, str]]:
         ("built", f"{told['ended']}, in {told['seconds']:g} s"),
         ("commit", f"{git['commit'][:12]}{' and changes that are not committed' if git['dirty'] else ''}" if git else "none"),
         ("models", ", ".join(f"{k} {v}" for k, v in told["models"].items())),
+        *((f"checkpoint {n}", _checkpoint(c)) for n, c in enumerate(_checkpoints(told), start=1)),
         ("score", f"{score['after']:.0%} after, {score['before']:.0%} before" if score.get("questions") else ""),
         (
             "tokens",
             f"{spent['prompt_tokens']:,} read, {spent['completion_tokens']:,} written, {spent['trained_tokens']:,} trained on",
         ),
         ("cost", usd + prices),
+        ("quoted", _quoted(told.get("quoted") or {})),
         ("seeds", ", ".join(f"{k} {v}" for k, v in told["seeds"].items())),
         ("packages", ", ".join(f"{k} {v}" for k, v in told["packages"].items())),
         ("with", f"ftbuild {told['ftbuild']}, Python {told['python']}, {told['platform']}"),
         *((f"{kind}", f"{name}  {digest[:12]}") for kind in ("inputs", "prompts") for name, digest in told[kind].items()),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def _checkpoints(told: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(told["stages"].get("train", {}).get("facts", {}).get("checkpoints") or ())
+
+
+def _checkpoint(told: dict[str, Any]) -> str:
+    numbers = ", ".join(f"{k.replace('_', ' ')} {v:.4g}" for k, v in told.items() if isinstance(v, float) and k != "step")
+    return f"step {told['step']}  {told['model']}  {numbers}".rstrip()
+
+
+def _quoted(quotes: dict[str, Any]) -> str:
+    """Return what a build was quoted at before its first request; nothing if it asked nobody."""
+    known = [q["usd"] for q in quotes.values()]
+    return f"about ${sum(known):.4f}, before the first request" if known and None not in known else ""
 
 
 def _few(facts: dict[str, Any]) -> str:

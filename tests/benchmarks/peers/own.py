@@ -102,7 +102,7 @@ class Ftbuild(Tool):
 
     def plans(self) -> list[Plan]:
         """Ask `ftbuild plan`."""
-        told = json.loads(self.call([*self.whole_plan, "until=format", "--json"]).text)
+        told = json.loads(self.call([*self.whole_plan, "until=format", "--json"]).text)["stages"]
         by = {step["stage"]: step["verdict"] for step in told}
         run, perhaps = (
             frozenset(n for n, v in by.items() if v == verdict) for verdict in ("run", "run only if its input changes")

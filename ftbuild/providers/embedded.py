@@ -1,47 +1,25 @@
-"""Providers: who answers and who trains.  Each kind is `(provider, state, console) -> context manager of Connection`.
+"""The embedded provider: its connection, its server, and the models that it has tuned.
 
-Everything goes through the `openai` client; a kind only says where it connects and with which key.  `openai` is any server
-that speaks the protocol; `local` starts the embedded server for as long as the build runs.
+The rest of the package reaches `ftbuild.local` through this module alone.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ftbuild.errors import ConfigError
 from ftbuild.local.identity import depends, origin
+from ftbuild.providers.connecting import Connection, openai
 from ftbuild.registries import PROVIDERS
 
 if TYPE_CHECKING:
     from ftbuild.console import Console
     from ftbuild.local.tokenizing import Light
     from ftbuild.recipe import Provider
-
-
-@dataclass(frozen=True)
-class Connection:
-    """Where to send requests, and the key that goes with them.  Never printed, never stored."""
-
-    base_url: str | None
-    api_key: str
-
-    def __repr__(self) -> str:
-        return f"Connection({self.base_url!r}, api_key=…)"
-
-
-def answering(provider: Provider, model: str) -> dict[str, str]:
-    """Return who answers when a model is asked: its answers depend on this, and so do models that are tuned from it.
-
-    At an address of one's own, a model's name says nothing without the address.
-    """
-    who = {"provider": provider.kind if provider.base_url is None else f"{provider.kind} at {provider.base_url}"}
-    return {**who, **PROVIDERS.depends(provider.kind, model)}
 
 
 def tokenizer(provider: Provider, model: str, state: Path | None = None) -> Light | None:
@@ -98,27 +76,6 @@ def serve(
     from ftbuild.local.launch import become
 
     become(state, listening, key, welcome, threads=threads, memory=memory, log=log)
-
-
-@PROVIDERS("openai")
-@contextlib.contextmanager
-def openai(provider: Provider, state: Path, console: Console) -> Iterator[Connection]:  # noqa: ARG001 - one signature for all
-    """Connect to OpenAI itself, or to any server that speaks its protocol at `base_url`."""
-    name = provider.api_key_env
-    if name and not name.isidentifier():
-        raise ConfigError(
-            "provider.api_key_env: this is not the name of an environment variable",
-            hint="a key does not belong here: export MY_KEY=…, and write api_key_env: MY_KEY",
-        )
-    key = os.environ.get(name, "").strip() if name else "none"
-    if not key:
-        raise ConfigError(
-            f"provider.api_key_env: the environment variable {name} is not set",
-            hint=f"export {name}=…, or choose another provider, such as provider=local",
-        )
-    if not (key.isascii() and key.isprintable()):
-        raise ConfigError(f"provider.api_key_env: the environment variable {name} holds what cannot be a key")
-    yield Connection(provider.base_url, key)
 
 
 @PROVIDERS("local", depends=depends)
