@@ -196,7 +196,7 @@ def test_tests_of_a_rule_that_was_switched_off_do_not_keep_a_build_from_going_on
 
 
 @pytest.mark.parametrize(
-    "overrides", [("recipe=agrippina",), ("recipe=pig_latin", "clean=text"), ("recipe=pig_latin", "clean=private")]
+    "overrides", [("recipe=agrippina",), ("recipe=agrippina", "clean=text"), ("recipe=pig_latin", "clean=private")]
 )
 def test_the_tests_that_are_shipped_pass(overrides: tuple[str, ...]) -> None:
     wanted = compose(*overrides).clean
