@@ -11,8 +11,9 @@ import json
 import pickle
 import tempfile
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from inspect import Parameter, signature
 from typing import Any
 
@@ -118,7 +119,7 @@ def of_document(item: Item, rules: Sequence[tuple[str, Use[Any]]], seconds: floa
     meta = {**document.meta, "title": document.title, "format": document.format}
     try:
         with limit(seconds * max(1.0, len(text) / _MILLION)):
-            for name, rule in rules:  # noqa: B007 - the one that failed is named
+            for name, rule in rules:
                 if RULES.suits(rule.name, document.format):
                     text = _one(item, name, rule, text, meta)
                     if not text.strip():
@@ -131,7 +132,7 @@ def of_document(item: Item, rules: Sequence[tuple[str, Use[Any]]], seconds: floa
         return _failed(item, name, f"takes longer than {seconds:g} s for each million characters (clean.seconds)")
     except FtbuildError as error:
         return _failed(item, name, error.message)
-    except (Exception, RecursionError) as error:  # a rule is whatever somebody has registered
+    except Exception as error:  # noqa: BLE001 - a rule is whatever somebody has registered
         return _failed(item, name, f"{type(error).__name__}: {error}")
     if not text.strip():
         return _dropped(item, name, "it is empty")
@@ -143,10 +144,11 @@ def of_document(item: Item, rules: Sequence[tuple[str, Use[Any]]], seconds: floa
 
 
 def _one(item: Item, name: str, rule: Use[Any], text: str, meta: Mapping[str, Any]) -> str:
-    made = rule(text, meta) if _takes_meta(rule) else rule(text)
+    made = rule(text, meta) if _takes_meta(rule.function) else rule(text)
     pieces: Mapping[str, Sequence[str]] = {}
     if isinstance(made, Cleaned):
-        made, pieces = made.text, made.removed
+        pieces = made.removed
+        made = made.text
     if not isinstance(made, str):
         raise TypeError(f"a rule returns text, not {type(made).__name__}")
     _account(item, name, text, made, pieces)
@@ -169,10 +171,11 @@ def _account(item: Item, name: str, before: str, after: str, pieces: Mapping[str
         item.examples.setdefault(name, []).extend(_short(piece) for piece in differences(before, after, _EXAMPLES))
 
 
-def _takes_meta(rule: Use[Any]) -> bool:
-    assert rule.function is not None
+@cache
+def _takes_meta(rule: Callable[..., Any] | None) -> bool:
+    assert rule is not None
     placed = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(p.kind in placed for p in signature(rule.function).parameters.values()) > 1
+    return sum(p.kind in placed for p in signature(rule).parameters.values()) > 1
 
 
 def _dropped(item: Item, by: str, reason: str) -> Item:
@@ -222,7 +225,9 @@ def differences(before: str, after: str, most: int) -> list[str]:
 def _back(text: str, here: int, again: int) -> int:
     """Return by how many letters a piece may be moved to the left to begin with a word, and still be the same piece."""
     back = 0
-    while back < min(here, _LONGEST) and text[here - back - 1] == text[again - back - 1] and not text[here - back - 1].isspace():
+    while (
+        back < min(here, _LONGEST) and text[here - back - 1] == text[again - back - 1] and not text[here - back - 1].isspace()
+    ):
         back += 1
     return back if back == here or text[here - back - 1].isspace() else 0
 
@@ -326,5 +331,5 @@ def refuse(item: Item) -> None:
     """End a build because of a document that could not be cleaned.  SourceError."""
     raise SourceError(
         f"{item.title}: {item.by or 'the document'}: {item.dropped}",
-        hint="clean.on_error=skip goes on without it" if item.failed else "which rule took it all?",
+        hint="if it is the document's fault, clean.on_error=skip goes on without it" if item.failed else "which rule took it?",
     )

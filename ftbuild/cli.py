@@ -29,6 +29,7 @@ of what it learned come out.
   ftbuild +recipe=NAME [KEY=VALUE …]            build; what is done already is not done again
   ftbuild ask +recipe=NAME "QUESTION"           ask the tuned model; without a question, talk to it
   ftbuild plan +recipe=NAME                     show what would run, and why, without touching anything
+  ftbuild clean +recipe=NAME --diff             what each cleaning rule takes out of the documents, and what is left
   ftbuild recipes                               list the recipes, yours and ours
   ftbuild new NAME --from FILE_OR_URL           write a recipe of your own that builds at once
   ftbuild -m +recipe=NAME train.epochs=2,4      build every combination (a Hydra multirun)

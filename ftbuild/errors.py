@@ -65,5 +65,5 @@ class Interrupted(FtbuildError):
     exit_code = 130
 
 
-class Unwanted(Exception):  # noqa: N818
+class Unwanted(Exception):
     """Raised by a cleaning rule for a document that the recipe does not want; the message says why.  It ends nothing."""

@@ -123,7 +123,7 @@ def _of_pattern(text: str, pattern: str) -> Iterator[Heading]:
 
     A number with dots, such as 2.1.3, is as deep as it has parts; the pattern may say more with a group for each level.
     """
-    compiled = Pattern(pattern)
+    compiled = Pattern(pattern, seconds=_PATIENCE)
     start = 0
     for line in text.splitlines(keepends=True):
         said = line.strip()
@@ -136,6 +136,7 @@ def _of_pattern(text: str, pattern: str) -> Iterator[Heading]:
         start += len(line)
 
 
+_PATIENCE = 0.3  # seconds for one line
 _LONGEST = 200
 """How long a line may be that a pattern takes for a heading; it also bounds the time that a pattern takes."""
 

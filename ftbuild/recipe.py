@@ -192,7 +192,7 @@ class Clean:
     rules: Mapping[str, Annotated[Use[Any], RULES]] = in_order()
     on_error: Literal["skip", "stop"] = "skip"
     seconds: Amount = 2.0
-    jobs: Count | None = aside(None)
+    jobs: Count | None = field(default=None, metadata={"identity": False})
     tests: Mapping[str, CleanTest] = field(default_factory=dict, metadata={"identity": False})
 
 

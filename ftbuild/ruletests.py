@@ -47,7 +47,7 @@ def _lines(text: str) -> list[str]:
 
 
 def failures(wanted: Clean, *, lenient: bool = False) -> Iterator[Failure]:
-    """Yield the tests that fail.  ConfigError for one that names a rule that there is not, unless such tests are passed over."""
+    """Yield the tests that fail.  ConfigError for one that names a rule that there is not; `lenient` passes over it."""
     for name, test in wanted.tests.items():
         if lenient and set(test.rules) - set(wanted.rules):
             continue

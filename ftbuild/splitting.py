@@ -56,7 +56,7 @@ class Splitter:
         """Return the parts of a text from `start` to `end`.  `said` is what a part says, whose tokens are counted."""
         told = list(self._pieces(text, start, end))
         pieces, fresh = [piece for piece, _ in told], [begins for _, begins in told]
-        sizes = self.counter.count_all([text[a:b] for a, b in pieces])
+        sizes = self.counter.count_all([text[a : b + 1] for a, b in pieces])
         parts: list[Span] = []
         at = 0
         while at < len(pieces):
@@ -66,8 +66,10 @@ class Splitter:
             while until < len(pieces) and held + sizes[until] <= room and not fresh[until]:
                 held += sizes[until]
                 until += 1
-            while until > at + 1 and self.counter.count(said(begin, pieces[until - 1][1])) > self.most:
-                until -= 1
+            while until > at + 1 and (over := self.counter.count(said(begin, pieces[until - 1][1])) - self.most) > 0:
+                while over > 0 and until > at + 1:  # white space between pieces counts, too
+                    until -= 1
+                    over -= sizes[until] + 1
             if begin < pieces[at][0] and self.counter.count(said(begin, pieces[until - 1][1])) > self.most:
                 begin = pieces[at][0]  # what is repeated must not keep the rest out
             parts.append((begin, pieces[until - 1][1]))

@@ -14,7 +14,7 @@ from ftbuild.records import Section
 Span = tuple[int, int]
 
 _WINDOW = 2000
-"""Characters that sentences are looked for in at a time: a million quotation marks that open keep sentencex busy for minutes."""
+"""Characters that sentences are looked for in at a time: a million opening quotation marks keep sentencex busy for minutes."""
 
 _ENDS = "。！？!?．.…"
 _CLOSERS = "\"'”’』」》）)】］]〉»"
@@ -22,7 +22,7 @@ _OPENERS = "\"'“‘『「《（(【［[〈«"
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
 
 _NO_END = re.compile(
-    r"(?:^|[\s(\[“\"])(?:[Vv]ols?|Nos?|nr|pp?|[Ff]igs?|[Cc]h|[Cc]hap|[Ss]ect?|[Aa]rt|[Ee]qs?|[Tt]ab|[Rr]efs?|op|Op|cf|ca|approx|eds?|vs|"
+    r"(?:^|[\s(\[“\"])(?:[Vv]ols?|Nos?|nr|pp?|[Ff]igs?|[Cc]h|[Cc]hap|[Ss]ect?|[Aa]rt|[Ee]qs?|[Tt]ab|[Rr]efs?|[Oo]p|cf|ca|approx|eds?|vs|"
     r"Dr|Mr|Mrs|Ms|Prof|Gen|Col|Capt|Lt|Sgt)\.\s*$"
 )
 """Abbreviations that a number, a name or the rest of a sentence follows, whatever sentencex thinks of them."""
@@ -116,7 +116,7 @@ def _parted(text: str, spans: Iterable[Span], language: str) -> Iterator[Span]:
 
 
 def _opens_sentence(piece: str, closed: int) -> bool:
-    """Say whether the bracket that closes before a place opens a sentence of its own: `(He came.) She left.`"""
+    """Say whether what the bracket that closes before a place holds is a sentence of its own, as in `(He came.) She left.`."""
     opening = max(piece.rfind(c, 0, closed) for c in "(（[【")
     return opening >= 0 and (not piece[:opening].strip() or piece[:opening].rstrip()[-1] in _ENDS)
 

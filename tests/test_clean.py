@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ftbuild.cleaning import cleaned, differences
+from ftbuild.cleaning import cleaned, differences, of_document, refuse
 from ftbuild.errors import ConfigError, FtbuildError, SourceError
 from ftbuild.limits import OutOfTime, limit
 from ftbuild.pool import mapped
@@ -48,7 +47,11 @@ def test_an_account_is_kept_of_what_each_rule_took(tmp_path: Path) -> None:
     ]
     assert made["dropped.jsonl"] == [{"document": "Short", "rule": "length", "reason": "has 3 characters, fewer than 10"}]
     (effects,) = made["effects.json"]
-    assert effects["rules"]["private"] == {"removed": 4, "documents": 1, "examples": [{"document": "Good", "text": "a@b.example"}]}
+    assert effects["rules"]["private"] == {
+        "removed": 4,
+        "documents": 1,
+        "examples": [{"document": "Good", "text": "a@b.example"}],
+    }
     assert (effects["documents"], effects["before"], effects["after"]) == (2, 36, 28)
     assert effects["samples"][0] == {"document": "Good", "before": GOOD.text, "after": "One line.\n\nWrite to [email]."}
     assert facts == {"removed": {"private": 4, "space": 1}, "characters": 28, "dropped": 1}
@@ -66,9 +69,15 @@ def test_a_document_that_cannot_be_cleaned_is_left_out_and_the_others_go_on(tmp_
 
 def test_or_ends_the_build(tmp_path: Path) -> None:
     rules = {"slow": use("regex", pattern="(a|a)+b")}
-    with pytest.raises(SourceError, match="^Slow: slow: ") as caught:
+    with pytest.raises(SourceError, match=r"^Slow: slow: ") as caught:
         stage(tmp_path, GOOD, SLOW, rules=rules, seconds=0.3, on_error="stop")
-    assert caught.value.hint == "clean.on_error=skip goes on without it"
+    assert caught.value.hint == "if it is the document's fault, clean.on_error=skip goes on without it"
+
+
+def test_a_rule_that_fails_with_all_documents_is_not_tried_for_hours(tmp_path: Path) -> None:
+    documents = [Document(f"{n}", f"Page {n}", "a" * 60, "text") for n in range(1, 100)]
+    with pytest.raises(SourceError, match=r"^Page 20: slow: "):
+        stage(tmp_path, *documents, rules={"slow": use("regex", pattern="(a|a)+b")}, seconds=0.02, jobs=1)
 
 
 def test_that_nothing_is_left_of_any_is_an_error(tmp_path: Path) -> None:
@@ -81,16 +90,14 @@ def test_a_rule_that_can_work_on_no_document_is_an_error_of_the_recipe(tmp_path:
         stage(tmp_path, GOOD, rules={"bad": use("regex", pattern="(")})
 
 
-def test_what_a_rule_does_wrong_is_told_with_its_name_and_the_document(tmp_path: Path) -> None:
+def test_what_a_rule_does_wrong_is_told_with_its_name_and_the_document() -> None:
     def broken(text: str) -> str:
         raise KeyError(text[:3])
 
+    (item,) = cleaned([json.dumps(vars(GOOD))], {}, seconds=1, jobs=1)
+    item = of_document(item, [("broken", Use("rule", "whitespace", {}, broken))], 1)
     with pytest.raises(SourceError, match="Good: broken: KeyError: 'One'"):
-        items = cleaned([json.dumps(vars(GOOD))], {}, seconds=1, jobs=1)
-        (item,) = items
-        from ftbuild.cleaning import of_document, refuse
-
-        refuse(of_document(item, [("broken", Use("rule", "whitespace", {}, broken))], 1))
+        refuse(item)
 
 
 def test_rules_that_look_at_all_documents_stand_anywhere_among_the_others(tmp_path: Path) -> None:
@@ -188,7 +195,9 @@ def test_tests_of_a_rule_that_was_switched_off_do_not_keep_a_build_from_going_on
     assert len(made["documents.jsonl"]) == 1
 
 
-@pytest.mark.parametrize("overrides", [("recipe=agrippina",), ("recipe=agrippina", "clean=text"), ("recipe=agrippina", "clean=private")])
+@pytest.mark.parametrize(
+    "overrides", [("recipe=agrippina",), ("recipe=agrippina", "clean=text"), ("recipe=pig_latin", "clean=private")]
+)
 def test_the_tests_that_are_shipped_pass(overrides: tuple[str, ...]) -> None:
     wanted = compose(*overrides).clean
     assert wanted.tests
@@ -205,11 +214,11 @@ def test_documents_are_not_cleaned_by_rules_that_fail_their_tests(tmp_path: Path
 
 
 @pytest.fixture
-def article(workshop: Workshop) -> Iterator[Workshop]:
+def article(workshop: Workshop) -> Workshop:
     recipe = workshop.folder / "conf" / "recipe"
     file = next(recipe.glob("*.yaml"))
     file.write_text(file.read_text(encoding="utf-8") + "\nclean:\n  tests:\n    bold: {given: \"a '''b'''\", expect: a b}\n")
-    yield workshop
+    return workshop
 
 
 def test_ftbuild_clean_shows_what_each_rule_took_and_asks_nobody(article: Workshop) -> None:

@@ -628,7 +628,7 @@ def test_a_selection_that_selects_nothing_lists_the_sections(ftbuild: Ftbuild, h
 def test_cleaning_that_leaves_nothing(ftbuild: Ftbuild, home: Path) -> None:
     recipe("bald", TEXT_RECIPE + "clean: {rules: {all: {rule: regex, pattern: '.'}}}\n")
     ran = ftbuild("+recipe=bald")
-    assert (ran.code, ran.errors) == (3, ["Town: the cleaning rules left nothing of it"])
+    assert (ran.code, ran.errors) == (3, ["Town: the cleaning rules left nothing of it (all: nothing is left of it)"])
     assert left_behind(home) == []
 
 

@@ -193,7 +193,9 @@ GENERAL: dict[str, dict[str, Any]] = {
 def test_no_text_keeps_a_rule_busy(kind: str) -> None:
     """A rule whose time grows with the square of a text would take hours for these."""
     for rule, params in GENERAL.items():
-        for meta in ((), (MARKDOWN,)) if rule in ("whitespace", "cut_after_heading", "drop_sections", "keep_sections") else ((),):
+        for meta in (
+            ((), (MARKDOWN,)) if rule in ("whitespace", "cut_after_heading", "drop_sections", "keep_sections") else ((),)
+        ):
             started = time.process_time()
             apply(rule, HOSTILE[kind], *meta, **params)
             assert time.process_time() - started < 10, (rule, meta)

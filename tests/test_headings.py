@@ -66,7 +66,11 @@ def test_headings_of_markdown(text: str, expected: list[tuple[int, str]]) -> Non
         ("", "第一章 起源\n正文", []),
         ("第.{1,4}章.*", "第一章 起源\n正文说第一章很好。\n  第十二章  结束\n", [(1, "第一章 起源"), (1, "第十二章  结束")]),
         (r"(第.{1,4}章.*)|(第.{1,4}节.*)", "第一章 起源\n第一节 材料\n", [(1, "第一章 起源"), (2, "第一节 材料")]),
-        (r"\d+(?:\.\d+)* [A-Z].*", "1 Light\n1.2 The lamp\n3.5 m high\n1.2.1 Oil\n", [(1, "1 Light"), (2, "1.2 The lamp"), (3, "1.2.1 Oil")]),
+        (
+            r"\d+(?:\.\d+)* [A-Z].*",
+            "1 Light\n1.2 The lamp\n3.5 m high\n1.2.1 Oil\n",
+            [(1, "1 Light"), (2, "1.2 The lamp"), (3, "1.2.1 Oil")],
+        ),
     ],
 )
 def test_headings_of_plain_text_are_what_a_pattern_says(pattern: str, text: str, expected: list[tuple[int, str]]) -> None:
@@ -77,7 +81,7 @@ def test_a_pattern_that_cannot_be_read_or_takes_for_ever_is_an_error() -> None:
     with pytest.raises(ConfigError, match="does not work"):
         headings("a", "text", "(")
     with pytest.raises(FtbuildError, match="takes more than"):
-        headings("a" * 60 + "\n", "text", "(a|a)+b")  # two seconds
+        headings("a" * 60 + "\n", "text", "(a|a)+b")
 
 
 def test_paths_have_no_gaps() -> None:

@@ -13,7 +13,7 @@ from ftbuild import recipe as recipe_module
 from ftbuild.console import Console
 from ftbuild.execute import execute
 from ftbuild.plan import Plan, Step, Verdict, key_of, plan
-from ftbuild.recipe import Capabilities, Limits, Recipe, Template
+from ftbuild.recipe import Capabilities, CleanTest, Limits, Recipe, Template
 from ftbuild.stage import STAGES, Stage, Task, recipe_fields
 from ftbuild.store import Store
 from ftbuild.views import last
@@ -153,6 +153,11 @@ def test_how_a_teacher_is_asked_and_what_that_may_cost_change_no_key(recipe: Rec
 def test_how_often_a_job_is_asked_about_changes_no_key(recipe: Recipe) -> None:
     assert different(recipe, changed(recipe, "trainer.poll_seconds", 30.0)) == set()
     assert different(recipe, changed(recipe, "teacher.max_failed", 0.0)) == set()
+
+
+@pytest.mark.parametrize(("key", "value"), [("jobs", 7), ("tests", {"x": CleanTest("a", "b")})])
+def test_how_many_clean_and_what_is_tested_changes_no_key(recipe: Recipe, key: str, value: object) -> None:
+    assert different(recipe, changed(recipe, f"clean.{key}", value)) == set()
 
 
 def test_an_input_or_a_new_version_of_a_stage_changes_its_key(recipe: Recipe) -> None:

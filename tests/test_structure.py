@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ftbuild.stages import structure as structure_stage
 from ftbuild.stages.structure import sections, selected, tidied
 from ftbuild.tokens import of_encoding
 from tests.helpers import run_stage
+from tests.workshop import Workshop
 
 ARTICLE = """\
 The lead.
@@ -174,7 +176,8 @@ def test_a_selection_that_is_nearly_right_is_told(tmp_path: Path, capsys: pytest
 
 FORMATS = {
     "wikitext": ARTICLE,
-    "markdown": "The lead.\n\n# Synopsis\n## Act 1\nFirst.\n\n- one\n    - two  \n### Scene 2 ###\nA scene.\n\\# no\n\nMusic\n=====\nNotes.\n",
+    "markdown": "The lead.\n\n# Synopsis\n## Act 1\nFirst.\n\n- one\n    - two  \n"
+    "### Scene 2 ###\nA scene.\n\\# no\n\nMusic\n=====\nNotes.\n",
     "text": "The lead.\n\n1 Synopsis\n1.1 Act\n  First.\n\nStill.\n2 Music\nNotes.",
 }
 
@@ -235,6 +238,13 @@ def test_parts_have_no_more_tokens_than_they_may(language: str, text: str, overl
         assert overlap or all(b.start >= a.end for a, b in pairwise(made))
 
 
+def test_a_hundred_thousand_short_lines_are_split_in_no_time() -> None:
+    document = Document("doc", "Title", "== a ==\nb\n" * 10_000, "text")
+    started = time.process_time()
+    assert len(structure_stage._of_document(structure_stage._set_up(Structure(split=Split(1500, 1))), document)[0]) > 10
+    assert time.process_time() - started < 10
+
+
 def test_parts_end_at_paragraphs_and_else_at_sentences() -> None:
     text = f"{ENGLISH}\n\n{ENGLISH}\n\n{ENGLISH} {ENGLISH}"
     document = Document("doc", "Title", text, "text")
@@ -259,3 +269,21 @@ def test_a_selection_that_selects_nothing_is_an_error_that_says_what_there_is(tm
 
 def test_a_recipe_without_documents_has_no_sections(tmp_path: Path) -> None:
     assert structured(tmp_path, select=("Plot",)) == ([], {"sections": 0, "characters": 0})
+
+
+def test_a_template_sees_what_stands_around_and_a_pair_knows_its_place(workshop: Workshop) -> None:
+    told = "Write {{ pairs }} pairs.\nBefore: {{ before }}\nAfter: {{ after }}\nSummary: {{ summary }}\n{{ outline }}\n"
+    workshop.write("prompts/facts.j2", told + "{{ text }}")
+    assert workshop.run("until=curate").code == 0
+    asked = "\n".join(workshop.prompts)
+    assert "Before: It was begun in 1811. A storm took the first tower in 1814.\nAfter: The first keeper was" in asked
+    assert "Summary: Introduction: The Saltmere Light is a lighthouse.\nHistory: It was begun in 1811.\n" in asked
+    assert "Introduction\nHistory\nTower\nKeepers\n" in asked
+    (clean,) = [
+        o for o in workshop.store.glob("objects/*/*") if b'"title": "Saltmere Light", "text": "The Salt' in o.read_bytes()
+    ]
+    text = json.loads(clean.read_text(encoding="utf-8"))["text"]
+    for pair in map(json.loads, workshop.read("pairs.jsonl").splitlines()):
+        origin = pair["origin"]
+        assert text[origin["start"] : origin["end"]].endswith(".")
+        assert origin["path"] == ["Introduction"] or f"== {origin['path'][0]} ==\n" in text[: origin["start"]]

@@ -45,7 +45,7 @@ def questions(
     for section in sections:
         documents.setdefault(section.document, []).append(section)
     asked: list[tuple[int, Pair]] = []
-    for document, own in documents.items():
+    for own in documents.values():
         told = [(section, parse(paragraph, language)) for section in own for paragraph in paragraphs(section.text)]
         docs = [doc for _, doc in told]
         for (section, _), found in zip(told, gaps(docs, People.of(docs, language)), strict=True):

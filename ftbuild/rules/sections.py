@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ftbuild.headings import Heading, headings as headings_of, named, paths
+from ftbuild.headings import Heading, named, paths
+from ftbuild.headings import headings as headings_of
 from ftbuild.registries import RULES
 
 

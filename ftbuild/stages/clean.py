@@ -29,6 +29,7 @@ _CHANGED = 20  # documents that are named because most was taken from them
 _SAMPLES = 3  # documents that are shown before and after
 _LONGEST = 4000  # characters of such a document
 _WARNINGS = 5
+_ALL = 20  # documents that fail one after the other from the first on; then it is the rule that is wrong
 _OFTEN = 50  # documents after which the progress is shown
 
 
@@ -100,7 +101,7 @@ def clean(task: Task) -> None:
     wanted, effects, dropped = task.recipe.clean, Effects(), list[dict[str, str]]()
     verify(wanted)
     source = task.input("fetch/documents.jsonl")
-    size, read = source.stat().st_size, 0
+    size, read, failed = source.stat().st_size, 0, 0
 
     def lines() -> Iterator[str]:
         nonlocal read
@@ -121,7 +122,8 @@ def clean(task: Task) -> None:
             account = {"document": item.title, "before": item.before, "after": item.after, "removed": item.removed}
             accounts.write(json.dumps(account, ensure_ascii=False) + "\n")
             if item.dropped:
-                if wanted.on_error == "stop" and item.failed:
+                failed += item.failed
+                if item.failed and (wanted.on_error == "stop" or failed == effects.count == _ALL):
                     refuse(item)
                 dropped.append({"document": item.title, "rule": item.by, "reason": item.dropped})
                 if len(dropped) <= _WARNINGS:

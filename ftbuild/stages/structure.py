@@ -36,15 +36,15 @@ def sections(document: Document, *, levels: int, lead: str, pattern: str = "") -
     starts, ends = [0, *(h.end for h in tops)], [*(h.start for h in tops), len(document.text)]
     inner = iter([h for h in found if h.level > deepest])
     waiting = next(inner, None)
-    for path, start, end in zip([(), *paths(tops)], starts, ends, strict=True):
+    for path, opens, closes in zip([(), *paths(tops)], starts, ends, strict=True):
         within: list[Heading] = []
-        while waiting is not None and waiting.start < end:
+        while waiting is not None and waiting.start < closes:
             within.append(waiting)
             waiting = next(inner, None)
-        source = document.text[start:end]
+        source = document.text[opens:closes]
         if not (stripped := source.strip()):
             continue
-        start += source.find(stripped[0])
+        start = opens + source.find(stripped[0])
         end = start + len(stripped)
         text = tidied(document, start, end, within)
         names = path or (lead,)

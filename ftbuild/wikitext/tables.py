@@ -84,12 +84,24 @@ def canonical(name: str) -> str:
 def guess(text: str) -> str:
     """Return the language whose name for categories or files a wikitext uses, or an empty text."""
     names: dict[str, int] = {}
-    english = {"file", "image", "media", "category"}
     for match in re.finditer(r"\[\[\s*([^\s:|\[\]{}#<>]{2,30}):", text):
         names[match[1].casefold()] = names.get(match[1].casefold(), 0) + 1
-    every = _read(tuple(str(f) for f in conf_folders()))
-    spaces = every.get("names", {}).get("namespaces", {})
     best: dict[str, int] = {}
+    for language, own in _calling(tuple(str(f) for f in conf_folders())).items():
+        if count := sum(names[w] * own[w] for w in names if w in own):
+            best[language] = count
+    top = max(best.values(), default=0)
+    winners = [language for language, count in best.items() if count == top]
+    return winners[0] if len(winners) == 1 else ""
+
+
+@cache
+def _calling(folders: tuple[str, ...]) -> dict[str, dict[str, int]]:
+    """Return by language what its wikis call categories and files, with how much each name tells."""
+    every = _read(folders)
+    english = {"file", "image", "media", "category"}
+    spaces = every.get("names", {}).get("namespaces", {})
+    found: dict[str, dict[str, int]] = {}
     for language in every:
         words = [
             w
@@ -99,11 +111,8 @@ def guess(text: str) -> str:
         first = {str(spaces.get(language, {}).get(kind, [""])[0]).casefold() for kind in ("category", "file")}
         own = {str(w).casefold() for w in words} - (english if language != "en" else set())
         # what it calls them itself counts for more than what it understands, and English names are understood everywhere
-        if count := sum(names.get(w, 0) * (1 if language == "en" else 3 if w in first else 2) for w in own):
-            best[language] = count
-    top = max(best.values(), default=0)
-    winners = [language for language, count in best.items() if count == top]
-    return winners[0] if len(winners) == 1 else ""
+        found[language] = {w: 1 if language == "en" else 3 if w in first else 2 for w in own}
+    return found
 
 
 def table_for(language: str) -> Table:

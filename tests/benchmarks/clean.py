@@ -18,7 +18,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from tests.benchmarks.recipe import family, memory
 from tests.helpers import REPOSITORY, compose
@@ -77,7 +77,7 @@ def one(count: int, article: Path, jobs: int | None) -> None:
 class Sampled:
     """Samples the memory of this process and its children while something goes on."""
 
-    def __enter__(self) -> Sampled:
+    def __enter__(self) -> Self:
         self.most, self._over = 0, threading.Event()
         self._thread = threading.Thread(target=self._sample)
         self._thread.start()
