@@ -31,7 +31,7 @@ _LOOKED_AT = 200  # documents, of those that a source gives
 _LISTED = 40  # headings
 _SHARE_OF_CHINESE = 0.2
 _LONG = 1500  # tokens of a section, about, from which on it is much for one request
-_LATIN_TOKEN = 4  # characters
+_A_TOKEN = 4  # characters
 _HELD_OUT = 5
 _ENOUGH = 1500  # characters from which grammar makes rows to spare
 _EXAMPLES: dict[str, tuple[str, dict[str, tuple[str, Sequence[str]]]]] = {
@@ -153,7 +153,7 @@ def _clean(document: Document) -> Document:
 def _tokens(text: str) -> float:
     """Return about how many tokens a text has."""
     wide = len(_WIDE.findall(text))
-    return wide + (len(text) - wide) / _LATIN_TOKEN
+    return wide + (len(text) - wide) / _A_TOKEN
 
 
 def _language(text: str) -> str:

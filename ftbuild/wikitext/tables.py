@@ -31,7 +31,7 @@ Layer = tuple[Mapping[str, Form | None], tuple[Star, ...]]
 
 _ENOUGH = 100_000
 _SHARE = 0.1
-_LATIN = re.compile("[A-Za-z]")
+_ASCII = re.compile("[A-Za-z]")
 _LETTERS = {
     language: re.compile(f"[{first}-{last}]")
     for language, first, last in (
@@ -119,7 +119,7 @@ def _written(text: str) -> str:
     text = text[:_ENOUGH]
     counts = {language: len(letters.findall(text)) for language, letters in _LETTERS.items()}
     top = max(counts, key=counts.__getitem__)
-    if counts[top] < _SHARE * len(_LATIN.findall(text)) or not counts[top]:
+    if counts[top] < _SHARE * len(_ASCII.findall(text)) or not counts[top]:
         return ""
     if top in ("zh", "ja"):
         return "ja" if counts["ja"] > _SHARE * counts["zh"] else "zh"
