@@ -5,6 +5,7 @@ pairs.jsonl       the pairs with their origin  rejected.jsonl what was not used,
 model.json        the tuned model              metrics.csv    loss by step
 answers.jsonl     the probes, after            manifest.json  what went into all of it
 dropped.jsonl     documents left out, and why  cleaning.html  what the cleaning rules took
+sections.jsonl    the clean text, by headings
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ MANIFEST = "manifest.json"
 SHOWN = {
     "cleaning.html": ("clean", "cleaning.html"),
     "dropped.jsonl": ("clean", "dropped.jsonl"),
+    "sections.jsonl": ("structure", "sections.jsonl"),
     "dataset.jsonl": ("format", "rows.jsonl"),
     "pairs.jsonl": ("curate", "pairs.jsonl"),
     "held_out.jsonl": ("curate", "held_out.jsonl"),

@@ -94,6 +94,36 @@ def test_a_folder_and_a_pattern(home: Path) -> None:
     assert not any("Anna Berg" in r["completion"] for r in rows(home, "pattern"))
 
 
+def test_a_folder_of_many_formats_with_a_file_that_cannot_be_read(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "docs").mkdir()
+    (home / "docs/a.md").write_text(MANUAL, encoding="utf-8")
+    (home / "docs/b.wikitext").write_text(
+        "== The [[bell]]<ref>c</ref> ==\n{{Box|d}}Anna Berg rang the bell in fog.\n== References ==\n{{reflist}}\n"
+    )
+    (home / "docs/c.pdf").write_bytes(b"%PDF-1.4\nbroken")
+    assert new("folder", "--from", "docs", "--json") == 0
+    told = capsys.readouterr()
+    assert "docs/c.pdf" in told.err
+    headings = json.loads(told.out)["headings"]
+    assert "The bell" in headings
+    assert "References" not in headings
+    written = (home / "conf/recipe/folder.yaml").read_text(encoding="utf-8")
+    assert "override /clean: wikitext" in written
+    assert any("Anna Berg" in r["completion"] for r in rows(home, "folder"))
+
+
+def test_long_sections_are_pointed_out(home: Path) -> None:
+    (home / "a.md").write_text(MANUAL + "\n\n" + "Nils Holm mended the wheel of the mill in 1871. " * 200, encoding="utf-8")
+    assert new("mill", "--from", "a.md") == 0
+    recipe = home / "conf/recipe/mill.yaml"
+    written = recipe.read_text(encoding="utf-8")
+    assert "override /clean: documents" in written
+    assert "#  - override /structure: split" in written
+    recipe.write_text(written.replace("#  - override /structure", "  - override /structure"), encoding="utf-8")
+    assert main(["+recipe=mill", "until=structure"]) == 0
+    assert '"part": 2' in (home / "builds/mill/sections.jsonl").read_text(encoding="utf-8")
+
+
 def test_a_web_page(home: Path, web: Web) -> None:
     page = "<html><head><title>Fog bells</title></head><body><article><h1>Fog bells</h1>" + "".join(
         f"<h2>Bell {n}</h2><p>Bell number {n} was rung by keeper Anna Berg{n} in thick fog at the harbour of Arn.</p>"

@@ -252,6 +252,19 @@ def test_chinese_lines_are_joined_without_spaces() -> None:
     assert one("They live\nby rivers.\n", "a.md").text == "They live by rivers.\n"
 
 
+def test_a_short_page_keeps_its_headings_beside_navigation() -> None:
+    parts = "".join(
+        f"<h2>Part {n}</h2><p>The pump number {n} was built in 187{n} by Ada Rennick of Hull.</p>" for n in range(3)
+    )
+    page = (
+        f"<title>Pumps – a site</title><nav><a href=/>Home</a></nav><h1>Pumps</h1>{parts}<footer>All rights reserved</footer>"
+    )
+    made = one(page, "pumps.html")
+    assert [line for line in made.text.splitlines() if line.startswith("#")] == ["# Part 0", "# Part 1", "# Part 2"]
+    assert "Home" not in made.text
+    assert "rights" not in made.text
+
+
 def test_a_page_is_read_without_what_it_hides() -> None:
     page = (
         "<html><body><p hidden>one</p><p style='display: none'>two</p><noscript>three</noscript><button>four</button>"

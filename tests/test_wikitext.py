@@ -252,11 +252,20 @@ def test_what_was_removed_is_told_by_kind() -> None:
         ("[[Категорія:A]]", "uk"),
         ("[[カテゴリ:x]] [[Category:y]]", "ja"),
         ("[[Category:A]]", "en"),
+        ("柏林是德国的首都。[[Category:柏林]]", "zh"),
+        ("ベルリンはドイツの首都である。[[Category:独]]", "ja"),
+        ("Берлин — столица, крупный и старый город.", "ru"),
+        ("Софія — це місто, а також ім'я.", ""),
+        ("Αθήνα is the Greek name of Athens, the capital of Greece. [[Category:Athens]]", "en"),
         ("a", ""),
     ],
 )
-def test_a_text_that_does_not_tell_its_language_is_known_by_its_namespaces(text: str, language: str) -> None:
+def test_a_text_that_does_not_tell_its_language_is_known_by_its_namespaces_and_letters(text: str, language: str) -> None:
     assert guess(text) == language
+
+
+def test_a_language_without_a_name_leaves_no_mark_behind() -> None:
+    assert shown("({{lang-grc-gre|Ἀ}}, {{lang-qqq|B}})") == "(Ancient Greek: Ἀ, B)"
 
 
 def test_forms_say_what_stands_in_a_templates_place() -> None:

@@ -34,7 +34,7 @@ class Archive:
             p.file_size > size and p.file_size > ratio * max(1, p.compress_size) for p in read for size, ratio in _RATIOS
         )
         if bomb or sum(sizes) > _LARGEST or max(sizes, default=0) > _LARGEST_PART or len(self._parts) > _MOST:
-            raise SourceError(f"{name}: unpacks to {sum(sizes):,} bytes in {len(sizes):,} parts, which no document does")
+            raise SourceError(f"{name}: unpacks to {sum(sizes):,} bytes (parts: {len(sizes):,}), which no document does")
         if any(part.flag_bits & 1 for part in self._parts.values()):
             raise SourceError(f"{name}: is protected by a password", hint="save it without one")
 

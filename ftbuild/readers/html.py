@@ -52,8 +52,22 @@ def found_in(text: str, *, main: Main, code: bool = True, root: Any = None) -> l
     found = list[Block]()
     if main == "always" or (main == "auto" and _has_parts(root)):
         found = main_text(text, code=code) if len(text) < _LARGEST else []
-        found = found or blocks(_without_parts(root), code=code)
+        if not any(block.level for block in found):
+            rest = blocks(_without_parts(root), code=code)
+            found = _under_headings(found, rest) if found else rest
     return found if any(block.text.strip() for block in found) else blocks(_body(root), code=code)
+
+
+def _under_headings(found: list[Block], page: list[Block]) -> list[Block]:
+    """Put the headings of a page over a main text without any: trafilatura takes short pages by their paragraphs alone."""
+    over, waiting = dict[str, list[Block]](), list[Block]()
+    for block in page:
+        if block.level:
+            waiting.append(block)
+        elif block.text.strip():
+            over.setdefault(block.text.strip(), waiting)
+            waiting = []
+    return [one for block in found for one in (*over.pop(block.text.strip(), ()), block)]
 
 
 def main_text(text: str, *, code: bool = True) -> list[Block]:

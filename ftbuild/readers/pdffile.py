@@ -17,7 +17,7 @@ from ftbuild.readers.pdflines import Line, lines
 from ftbuild.records import Document
 
 _WRITTEN_BY_PROGRAMS = re.compile(
-    r"(?i)microsoft \w+ - |untitled|^about:blank|\.(docx?|pdf|tex|dvi|indd|qxd|html?|rtf|odt)$|^.$"
+    r"(?i)microsoft \w+ - |untitled|^\(?anonymous\)?$|^无标题|^about:blank|\.(docx?|pdf|tex|dvi|indd|qxd|html?|rtf|odt)$|^.$"
 )
 _MOST_PAGES = 20_000
 _MOST_BOOKMARKS = 5000

@@ -42,4 +42,8 @@ def _changed(before: str, after: str) -> Iterator[tuple[str, str]]:
         for n in range(max(b - a, d - c)):
             was, now = (lines[at + n] if at + n < end else "" for lines, at, end in ((old, a, b), (new, c, d)))
             if was.strip() or now.strip():
-                yield was[:_LONGEST], now[:_LONGEST]
+                yield _short(was), _short(now)
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"

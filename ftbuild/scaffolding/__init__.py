@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -16,8 +16,9 @@ from typing import Any
 
 from ftbuild import paths
 from ftbuild.errors import ConfigError, SourceError
+from ftbuild.fetching import Fetching, fetching
 from ftbuild.records import Document, Pair
-from ftbuild.registries import SOURCES
+from ftbuild.registries import RULES, SOURCES
 from ftbuild.stages.structure import sections
 
 _HERE = Path(__file__).parent
@@ -29,6 +30,8 @@ _KANA = re.compile(r"[\u3040-\u30ff\uac00-\ud7af]")
 _LOOKED_AT = 200  # documents, of those that a source gives
 _LISTED = 40  # headings
 _SHARE_OF_CHINESE = 0.2
+_LONG = 1500  # tokens of a section, about, from which on it is much for one request
+_A_TOKEN = 4  # characters
 _HELD_OUT = 5
 _ENOUGH = 1500  # characters from which grammar makes rows to spare
 _EXAMPLES: dict[str, tuple[str, dict[str, tuple[str, Sequence[str]]]]] = {
@@ -55,15 +58,23 @@ class Look:
     characters: int = 0
     language: str = "en"
     formats: frozenset[str] = frozenset()
+    long: int = 0
+    """Sections that are long for one request."""
     headings: Sequence[str] = field(default_factory=tuple)
     probes: Mapping[str, tuple[str, Sequence[str]]] = field(default_factory=dict)
 
 
-def look(origin: str) -> Look:
+def look(origin: str, warn: Callable[[str], None] | None = None) -> Look:
     """Read what is at a path or an address, and return what a recipe should say about it.
 
-    ConfigError if nothing can be made of it, SourceError if it cannot be read.
+    Of several files, those that cannot be read are left out, and told to `warn`.  ConfigError if nothing can be made of it,
+    SourceError if it cannot be read.
     """
+    with fetching(Fetching(warn=warn) if warn else Fetching()):
+        return _look(origin)
+
+
+def _look(origin: str) -> Look:
     declared = _declared(origin)
     params = {k: v for k, v in declared.items() if k != "source"}
     if declared["source"] == "mediawiki":
@@ -79,10 +90,10 @@ def _declared(origin: str) -> dict[str, Any]:
         wiki = re.search(r"/wiki/[^?#]+$|[?&]title=", origin) is not None
         return {"source": "mediawiki", "url": origin} if wiki else {"source": "web", "urls": [origin]}
     if "://" in origin or any(c in origin for c in "*?["):
-        return {"source": "files", "path": origin}
+        return {"source": "files", "path": origin, "on_error": "skip"}
     path = Path(origin)
     if path.is_dir():
-        return {"source": "files", "path": f"{path.as_posix()}/**/*"}
+        return {"source": "files", "path": path.as_posix(), "on_error": "skip"}
     if not path.is_file():
         raise ConfigError(f"{origin}: there is no such file or folder", hint="--from takes a file, a folder or an address")
     if path.suffix.lower() in _TABLES:
@@ -112,8 +123,11 @@ def _of(declared: Mapping[str, Any], records: Any, origin: str) -> Look:
     pairs = [r for r in found if isinstance(r, Pair)]
     if not found:
         raise SourceError(f"{origin}: holds no text")
+    formats = frozenset(d.format for d in documents)
+    documents = [_clean(d) for d in documents]
     texts = [d.text for d in documents] or [f"{p.prompt} {p.completion}" for p in pairs]
-    headings = dict.fromkeys(" / ".join(s.path) for d in documents for s in sections(d, levels=6, lead="") if s.path != ("",))
+    parts = [s for d in documents for s in sections(d, levels=6, lead="")]
+    headings = dict.fromkeys(" / ".join(s.path) for s in parts if s.path != ("",))
     title = documents[0].title if len(documents) == 1 else Path(origin.rstrip("/*")).stem
     return Look(
         declared,
@@ -122,9 +136,24 @@ def _of(declared: Mapping[str, Any], records: Any, origin: str) -> Look:
         len(pairs),
         sum(map(len, texts)),
         _language("".join(texts)[:100_000]),
-        frozenset(d.format for d in documents),
+        formats,
+        sum(_tokens(s.text) > _LONG for s in parts),
         tuple(headings),
     )
+
+
+def _clean(document: Document) -> Document:
+    """Return a document as cleaning will leave it, so that no markup is taken for a heading, or for text."""
+    if document.format != "wikitext":
+        return document
+    made: Any = RULES.use("wikitext")(document.text, document.meta)
+    return replace(document, text=made.text)
+
+
+def _tokens(text: str) -> float:
+    """Return about how many tokens a text has."""
+    wide = len(_WIDE.findall(text))
+    return wide + (len(text) - wide) / _A_TOKEN
 
 
 def _language(text: str) -> str:
@@ -181,7 +210,9 @@ def _recipe(name: str, seen: Look) -> str:
         chinese=chinese,
         pairs=bool(seen.pairs),
         kinds=kinds,
-        clean="wikitext" if "wikitext" in seen.formats else "none",
+        clean="none" if seen.pairs else "wikitext" if "wikitext" in seen.formats else "documents",
+        several=seen.documents > 1,
+        long=seen.long,
         headings=[_one_line(h) for h in seen.headings[:_LISTED]] + (["…"] if len(seen.headings) > _LISTED else []),
         suffix=name if re.fullmatch(r"[A-Za-z0-9_-]{1,40}", name) else "",
         hold_out=_HELD_OUT if spare and not seen.probes else 0,

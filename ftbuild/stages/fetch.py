@@ -83,9 +83,12 @@ def _read(task: Task, name: str, source: Use[object]) -> Iterator[Document | Pai
                     if seen <= _TOLD:
                         console.note(_told(record))
                 yield record
-    left_out = ", ".join(f"{number:,} {why}" for why, number in now.skipped.most_common())
+    unread = sum(number for why, number in now.skipped.items() if ": " in why)  # warned of by name already
+    left_out = [f"{number:,} {why}" for why, number in now.skipped.most_common() if ": " not in why]
+    left_out += [f"{unread:,} that cannot be read"] if unread else []
     if seen > _TOLD or left_out:
-        console.note(f"{name}: {seen:,} documents" + (f"; left out: {left_out}" if left_out else ""))
+        documents = f"{seen:,} {'document' if seen == 1 else 'documents'}"
+        console.note(f"{name}: {documents}" + (f"; left out: {', '.join(left_out)}" if left_out else ""))
     if now.skipped:
         task.facts.setdefault("left_out", {})[name] = dict(sorted(now.skipped.items()))
 

@@ -46,7 +46,7 @@ def new(arguments: Arguments, console: Console) -> int:
     text = ""
     if given["from"]:
         with console.step(f"reading {given['from']}"):
-            seen = scaffolding.look(given["from"])
+            seen = scaffolding.look(given["from"], console.warn)
     else:
         seen, text = scaffolding.example(name, given["language"] or "en")
     if given["language"]:
@@ -87,12 +87,21 @@ def _tell(console: Console, name: str, seen: object, written: list[Path]) -> Non
             }
         )
         return
-    what = f"{seen.pairs} pairs" if seen.pairs else f"{seen.documents} documents, {len(seen.headings)} headings"
+    what = (
+        _count(seen.pairs, "pair")
+        if seen.pairs
+        else f"{_count(seen.documents, 'document')}, {_count(len(seen.headings), 'heading')}"
+    )
     console.result(f"{name}: {seen.title} ({what}, {seen.characters:,} characters, {seen.language})")
     for path in written:
         console.result(f"  wrote  {path}")
     if 0 < seen.pairs < _FEWEST:
         console.warn(f"a trainer wants at least {_FEWEST} rows; {seen.pairs} are too few to build with")
     console.result()
-    console.result(f"  ftbuild plan +recipe={name}       what would be done")
-    console.result(f"  ftbuild +recipe={name}            build it")
+    plan, build = f"ftbuild plan +recipe={name}", f"ftbuild +recipe={name}"
+    console.result(f"  {plan}   what would be done")
+    console.result(f"  {build}{' ' * (len(plan) - len(build))}   build it")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -82,7 +82,7 @@ def _part(names: str, where: str) -> Form:
         return function
     if names.startswith("~"):
         key = names[1:] or "~"
-        return lambda params, table: table.languages.get(params.get(key, "").lower(), "")
+        return lambda params, table: _language(params.get(key, "").lower(), table)
     if names in ("#", "##"):
         return lambda params, table: params.get("~", "").upper() if names == "##" else params.get("~", "")  # noqa: ARG005
     if match := _LIST.fullmatch(names):
@@ -92,6 +92,13 @@ def _part(names: str, where: str) -> Form:
     if len(several) == 1:
         return lambda params, table: params.get(names, "")  # noqa: ARG005
     return lambda params, table: next((params[n] for n in several if params.get(n)), "")  # noqa: ARG005
+
+
+def _language(code: str, table: Table) -> str:
+    """Return the name of a language, or of the one that it is a kind of: `grc-gre` is Greek of the ancients as `grc` is."""
+    while code not in table.languages and "-" in code:
+        code = code.rpartition("-")[0]
+    return table.languages.get(code, "")
 
 
 def _unnamed(params: Params, first: int) -> list[str]:

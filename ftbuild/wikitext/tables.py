@@ -29,6 +29,21 @@ Star = tuple[str, str, Form | None, bool]
 """What stands before and behind the `*` in the name of templates, their form, and whether the `*` is a number (`#`)."""
 Layer = tuple[Mapping[str, Form | None], tuple[Star, ...]]
 
+_ENOUGH = 100_000
+_SHARE = 0.1
+_ASCII = re.compile("[A-Za-z]")
+_LETTERS = {
+    language: re.compile(f"[{first}-{last}]")
+    for language, first, last in (
+        ("zh", "\u4e00", "\u9fff"), ("ja", "\u3041", "\u30ff"), ("ko", "\uac00", "\ud7a3"), ("ru", "\u0410", "\u044f"),
+        ("el", "\u0391", "\u03c9"), ("he", "\u05d0", "\u05ea"), ("th", "\u0e01", "\u0e5b"), ("ka", "\u10d0", "\u10f0"),
+        ("hy", "\u0561", "\u0586"), ("ta", "\u0b82", "\u0bcd"), ("te", "\u0c01", "\u0c4d"), ("kn", "\u0c82", "\u0ccd"),
+        ("ml", "\u0d02", "\u0d4d"), ("gu", "\u0a81", "\u0acd"), ("pa", "\u0a01", "\u0a74"),
+    )
+}  # fmt: skip
+"""The letters of languages that share them with no other that has a table, or, in Cyrillic and Han, with few."""
+_NOT_RUSSIAN = re.compile("[іїєґўәқғңүұөҳјљњћђѓќѝ]")
+
 
 @dataclass(frozen=True)
 class Table:
@@ -82,7 +97,10 @@ def canonical(name: str) -> str:
 
 
 def guess(text: str) -> str:
-    """Return the language whose name for categories or files a wikitext uses, or an empty text."""
+    """Return the language whose names for categories or files a wikitext uses, or an empty text.
+
+    All wikis understand the English names: where only these are found, the letters tell, if they are those of one language.
+    """
     names: dict[str, int] = {}
     for match in re.finditer(r"\[\[\s*([^\s:|\[\]{}#<>]{2,30}):", text):
         names[match[1].casefold()] = names.get(match[1].casefold(), 0) + 1
@@ -92,7 +110,22 @@ def guess(text: str) -> str:
             best[language] = count
     top = max(best.values(), default=0)
     winners = [language for language, count in best.items() if count == top]
-    return winners[0] if len(winners) == 1 else ""
+    found = winners[0] if len(winners) == 1 else ""
+    return found if found not in ("", "en") else _written(text) or found
+
+
+def _written(text: str) -> str:
+    """Return the language that the letters of a text are those of, or an empty text if several languages have them."""
+    text = text[:_ENOUGH]
+    counts = {language: len(letters.findall(text)) for language, letters in _LETTERS.items()}
+    top = max(counts, key=counts.__getitem__)
+    if counts[top] < _SHARE * len(_ASCII.findall(text)) or not counts[top]:
+        return ""
+    if top in ("zh", "ja"):
+        return "ja" if counts["ja"] > _SHARE * counts["zh"] else "zh"
+    if top == "ru" and (_NOT_RUSSIAN.search(text) or "ы" not in text):
+        return ""
+    return top
 
 
 @cache
