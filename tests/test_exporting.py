@@ -184,7 +184,7 @@ def test_another_folder_and_json(project: Path, capsys: pytest.CaptureFixture[st
         (
             ["export", "trl", "+recipe=aloud", "provider=openai"],
             2,
-            "trainer.base_model: the weights of gpt-4.1-nano-2025-04-14 are not to be had",
+            "trainer.base_model: the weights of gpt-4.1-mini-2025-04-14 are not to be had",
         ),
         (["export", "trl", "+recipe=aloud", "train.options={noise: -1}"], 2, "-1 is no value for train.noise"),
         (["export", "trl", "+recipe=aloud", "--to"], 2, "--to needs a value"),

@@ -4,7 +4,8 @@
 
 A model server on loopback, in a process of its own, answers after 200 ms.  ftbuild is the stage `generate` as a build runs it,
 with every reply on the disk before it counts; beside it stand `openai.AsyncOpenAI` with a semaphore, over its own transport and
-over that of `openai[aiohttp]`, which keep nothing, and with `--environments` Bespoke Labs' curator, which is installed there and keeps its replies too.
+over that of `openai[aiohttp]`, which keep nothing, and with `--environments` Bespoke Labs' curator, which is installed there
+and keeps its replies too.
 Each measurement is a process of its own; the best of several is printed, as other work on the machine only ever adds.
 """
 
