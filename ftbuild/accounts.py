@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ftbuild.budget import KINDS, Amount, Spending, Tally, dollars
+from ftbuild.errors import FtbuildError
 from ftbuild.quote import Quote, total
 from ftbuild.store import Store, read_json, write_json
 
@@ -59,7 +60,10 @@ class Account:
         return self._began.isoformat(timespec="microseconds")
 
     def save(self, outcome: str, done: tuple[str, ...] = ()) -> None:
-        """Write the account down.  `done` are the stages whose results are kept, with what they cost."""
+        """Write the account down.  `done` are the stages whose results are kept, with what they cost.
+
+        FtbuildError if the disk refuses.
+        """
         if self.quotes is None:
             return
         stages = {
@@ -75,7 +79,12 @@ class Account:
             "stages": stages,
         }
         name = self._began.strftime("%Y-%m-%dT%H%M%S.%f")
-        write_json(self._store.root / "spending" / self._recipe / f"{name}.json", told)
+        try:
+            write_json(self._store.root / "spending" / self._recipe / f"{name}.json", told)
+        except OSError as error:
+            raise FtbuildError(
+                f"cannot write to the store {self._store.root}: {error.strerror}", hint="is the disk full or read-only?"
+            ) from error
 
 
 def runs(store: Store, recipe: str) -> Iterator[dict[str, Any]]:

@@ -189,7 +189,8 @@ def _accounted(account: Account, spending: Spending) -> Iterator[list[str]]:
         raise
     finally:
         spending.close()
-        account.save(outcome, tuple(finished))
+        with contextlib.suppress(*(() if outcome == "done" else (FtbuildError,))):  # what went wrong first is told
+            account.save(outcome, tuple(finished))
 
 
 def _check(plan: Plan, execution: Execution) -> None:

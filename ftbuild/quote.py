@@ -100,13 +100,16 @@ class Known:
     last: Last
 
     def inputs(self, step: Step) -> dict[str, Path] | None:
-        """Return a stage's input files, or None if one of them has yet to be made."""
+        """Return a stage's input files, or None if one of them has yet to be made, or made again because it was damaged."""
         digests = inputs_of(step.stage, self.done)
-        return None if digests is None else {name: self.store.object(d) for name, d in digests.items()}
+        if digests is None or not all(map(self.store.intact, digests.values())):
+            return None
+        return {name: self.store.object(d) for name, d in digests.items()}
 
     def file(self, stage: str, output: str) -> Path | None:
         """Return an output of a finished stage, if there is one."""
-        return self.store.object(self.done[stage].outputs[output]) if stage in self.done else None
+        digest = self.done[stage].outputs[output] if stage in self.done else ""
+        return self.store.object(digest) if digest and self.store.intact(digest) else None
 
 
 def quotes(known: Known, steps: Iterable[Step]) -> dict[str, Quote]:

@@ -12,7 +12,8 @@ Adding one is a decorated function and a line of YAML:
 
 The function's positional parameters are what the stage passes in; its keyword-only parameters are what the recipe may set,
 with the types and defaults that the signature declares (`ftbuild.schema` checks them before any work).  This module imports
-nothing of the package: a registry's members live in the package named by `home`, which is imported on the first lookup.
+nothing of the package: a registry's members live in the module named by `home`, or in the modules of the package of that name.
+Those are imported when they are looked for, and a function that has a module of its own name is looked for there first.
 """
 
 from __future__ import annotations
@@ -114,15 +115,35 @@ class Registry(Generic[R]):
         return register
 
     def __iter__(self) -> Iterator[str]:
-        importlib.import_module(self._home)
+        self._import_all()
         return iter(sorted(self._functions))
 
     def __contains__(self, name: object) -> bool:
-        return name in list(self)
+        self._import(name)
+        return name in self._functions
 
     def __getitem__(self, name: str) -> Callable[..., R]:
-        importlib.import_module(self._home)
+        self._import(name)
         return self._functions[name]
+
+    def _import(self, name: object) -> None:
+        """Import what registers the function called `name`: the module of its home that is called so, or else all of them."""
+        if name in self._functions:
+            return
+        if isinstance(name, str) and name.isidentifier():
+            from importlib.util import find_spec
+
+            if hasattr(importlib.import_module(self._home), "__path__") and find_spec(module := f"{self._home}.{name}"):
+                importlib.import_module(module)
+        if name not in self._functions:
+            self._import_all()
+
+    def _import_all(self) -> None:
+        from pkgutil import iter_modules
+
+        home = importlib.import_module(self._home)
+        for module in iter_modules(getattr(home, "__path__", ())):
+            importlib.import_module(f"{self._home}.{module.name}")
 
     def use(self, name: str, **params: Any) -> Use[R]:
         """Bind parameters to the function called `name`.  KeyError if there is none."""
@@ -144,28 +165,28 @@ class Registry(Generic[R]):
 
     def suits(self, name: str, format_: str) -> bool:
         """Say whether the function called `name` is for documents of a format."""
-        importlib.import_module(self._home)
+        self._import(name)
         return not self._formats[name] or format_ in self._formats[name]
 
     def trait(self, name: str, trait: str) -> Any:
         """Return what the function called `name` was registered with under the name of a trait, or None."""
-        importlib.import_module(self._home)
+        self._import(name)
         return self._traits[name].get(trait)
 
     def readings(self, name: str) -> int:
         """Return how many times the function called `name` reads all there is, or 0 if it is given one thing at a time."""
-        importlib.import_module(self._home)
+        self._import(name)
         return self._readings[name]
 
     def depends(self, name: str, given: Any) -> dict[str, str]:
         """Return what else the result of the function called `name` depends on besides its arguments, by name."""
-        importlib.import_module(self._home)
+        self._import(name)
         told = self._depends[name]
         return dict(told(given)) if told else {}
 
     def wrong(self, name: str, params: Mapping[str, Any]) -> list[Wrong]:
         """Return what is wrong with the parameters of the function called `name` taken together."""
-        importlib.import_module(self._home)
+        self._import(name)
         check = self._check[name]
         declared = {p.name: p.default for p in self.parameters(name) if not p.required}
         return list(check({**declared, **params})) if check else []

@@ -86,6 +86,13 @@ class Store:
         except OSError:
             return False
 
+    def intact(self, digest: str) -> bool:
+        """Say whether content is there and is what was put there."""
+        try:
+            return digest_file(self.object(digest)) == digest
+        except OSError:
+            return False
+
     def sound(self, digest: str) -> Path:
         """Return where content lies that is about to be read, once its digest was seen to be right.
 

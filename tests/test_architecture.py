@@ -65,7 +65,7 @@ LEAVES = {
         "stages.generate",
         "tokens",
     ),
-    "accounts": ("budget", "quote", "store"),
+    "accounts": ("budget", "errors", "quote", "store"),
     "reasons": ("digest",),
     "locks": ("errors",),
     "signals": (),

@@ -21,7 +21,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (900, 900))
 
 def told_in_a_line(ran: Ran, code: int, pattern: str) -> None:
     assert ran.code == code, ran.err
-    assert "Traceback" not in ran.err
+    assert "Traceback" not in ran.err, ran.err
     errors = [line for line in ran.err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1, ran.err
     assert re.search(pattern, errors[0]), ran.err

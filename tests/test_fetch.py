@@ -86,7 +86,7 @@ def test_a_dump_is_known_by_its_content_and_nothing_else(project: Workshop, monk
 def test_a_plan_reads_no_large_dump(project: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     def planned() -> dict[str, str]:
         told = project.call("plan", "+recipe=otters", "until=structure", "--json").json
-        return {step["stage"]: step["verdict"] for step in told}
+        return {step["stage"]: step["verdict"] for step in told["stages"]}
 
     assert planned() == {"fetch": "run", "clean": "run", "structure": "run"}
     monkeypatch.setattr(fetch, "_SMALL", 100)

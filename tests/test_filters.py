@@ -149,7 +149,8 @@ def test_what_is_filtered_out_is_kept_with_the_filter_s_name_and_reason(tmp_path
 def test_a_pair_keeps_its_origin_through_the_filters(tmp_path: Path) -> None:
     made, _ = curated(tmp_path, *PAIRS)
     origin = {"document": "doc", "path": ["Plot", "Act 1"], "template": "basic", "template_digest": "d1"}
-    assert made["pairs.jsonl"][0]["origin"] == {**origin, "request": "r1", "line": 2, "passage": ""}
+    where = {"revision": "", "start": 0, "end": 0}
+    assert made["pairs.jsonl"][0]["origin"] == {**origin, "request": "r1", "line": 2, "passage": "", **where}
 
 
 def test_a_pair_is_trained_on_or_held_out_never_both(tmp_path: Path) -> None:

@@ -139,7 +139,6 @@ def test_nothing_is_written_over(home: Path, capsys: pytest.CaptureFixture[str])
         (["a", "--from", "nowhere.pdf"], 2, "no such file"),
         (["a", "language=fr"], 2, "en or zh"),
         (["a", "--form", "x"], 2, "--form"),
-        (["a", "--from", "http://127.0.0.1:9/x"], 3, "127.0.0.1:9"),
         (["a", "--from", "table.csv"], 2, "none of its columns"),
     ],
 )

@@ -1,8 +1,4 @@
-"""Kinds of rows that are made from the text itself and ask no teacher.  Importing this package registers all of them.
+"""Kinds of rows that are made from the text itself and ask no teacher.
 
 A kind is a function `(sections, language, *, …) -> iterable of Pair`; its keyword parameters are what the recipe sets.
 """
-
-from ftbuild.kinds import asked, told
-
-__all__ = ["asked", "told"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ftbuild.providers import azure, dashscope, fireworks, nebius, protocol, together, zhipu
+from ftbuild.providers import protocol
 from ftbuild.providers.connecting import Connection
 from ftbuild.providers.embedded import (
     chosen_hyperparameters,
@@ -39,17 +39,11 @@ def answering(provider: Provider, model: str) -> dict[str, str]:
 __all__ = [
     "Connection",
     "answering",
-    "azure",
     "chosen_hyperparameters",
-    "dashscope",
-    "fireworks",
     "forget_model",
-    "nebius",
     "protocol",
     "serve",
-    "together",
     "tokenizer",
     "tuned_models",
     "weights_of",
-    "zhipu",
 ]

@@ -1,10 +1,6 @@
-"""Readers: from the bytes of a file to documents.  Importing this package registers all of them.
+"""Readers: from the bytes of a file to documents.
 
 A reader is `(data, name, *, …) -> iterable of Document`: `name` is what to call the file in an error, the keyword parameters
 are what a recipe sets under `options:`.  It gives plain Markdown (`ftbuild.plain`), unless the format has rules of its own for
 cleaning, as wikitext has.  The `id` of what it gives is empty for the only document of a file.
 """
-
-from ftbuild.readers import docx, epub, html, markdown, pdf, rst, text
-
-__all__ = ["docx", "epub", "html", "markdown", "pdf", "rst", "text"]
