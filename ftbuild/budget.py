@@ -238,7 +238,7 @@ class Spending:
         if usd is None and self.priced:
             raise ConfigError(
                 f"budget.usd: nobody says what {model} costs at {provider.base_url or provider.kind}",
-                hint="state provider.prices.models, or set budget.tokens or budget.requests instead",
+                hint="state it in …provider.prices (docs/costs.md), or set budget.tokens or budget.requests instead",
             )
         return usd or 0.0
 

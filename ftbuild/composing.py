@@ -182,6 +182,10 @@ def translated(error: Exception, choices: dict[str, Any] | None = None, override
         from ftbuild.locate import locate
 
         where = locate(match[1], choices or {}, overrides)
+        if missing := re.search(r"Missing mandatory value: (\S+)", text):
+            return ConfigError(
+                f"{where}: {missing[1]} has to be said", hint=f"add {missing[1]}=… to the command line or the recipe"
+            )
         return ConfigError(f"{where}: {match[1]}: {text.splitlines()[0].strip()}")
     lines = [line.strip() for line in f"{text}\n{cause}".splitlines() if line.strip()]
     hint = "a value with commas, spaces, # or quotes belongs in a YAML file" if "Override" in type(error).__name__ else ""

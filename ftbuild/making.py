@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftbuild import lockfile, memo, views
 from ftbuild.errors import ConfigError
-from ftbuild.plan import Plan, Verdict, plan
+from ftbuild.plan import Last, Plan, Verdict, plan
 
 if TYPE_CHECKING:
     from ftbuild.config import Build
@@ -49,6 +49,7 @@ def make(build: Build, console: Console) -> Made:
         pinned.check_all(planned.steps, build.store)
     if why := untrainable(build, planned):
         raise ConfigError(why, hint="until=format builds just the rows")
+    _check_key(build, planned, last, console)
     if planned.fresh and not build.options.check:
         if all(step.verdict is Verdict.FRESH for step in planned.steps):
             return _kept(build, Made(planned, planned.done))
@@ -84,6 +85,26 @@ def untrainable(build: Build, planned: Plan) -> str:
     """Return why the trainer could never do what a plan wants of it, which is better known before a teacher is paid."""
     trains = any(step.stage.trains and step.verdict in (Verdict.RUN, Verdict.MAYBE) for step in planned.steps)
     return build.recipe.untrainable if trains else ""
+
+
+def _check_key(build: Build, planned: Plan, last: Last, console: Console) -> None:
+    """End a build that will have to train, before a teacher is paid, if the key for that is not there.
+
+    Where it was trained before, it may turn out that there is nothing to train: then it is only said.
+    """
+    teacher, provider = build.recipe.teacher, build.recipe.trainer.provider
+    will_run = [step.stage for step in planned.steps if step.verdict in (Verdict.RUN, Verdict.MAYBE)]
+    asks = any(template.size in (teacher.size, "any") for template in build.recipe.prompts.values())
+    if not (asks and {"generate", "train"} <= {stage.name for stage in will_run}):
+        return
+    from ftbuild.providers.connecting import key_of
+
+    try:
+        key_of(provider)
+    except ConfigError as error:
+        if "train" not in last.actions:
+            raise ConfigError(error.message, hint=f"{error.hint}; until=format builds just the rows") from error
+        console.warn(f"{error.message}; if the rows change, the build will end before it trains")
 
 
 def _kept(build: Build, made: Made) -> Made:

@@ -151,10 +151,12 @@ def structured(recipe: Recipe, template: Template) -> dict[str, Any] | None:
 
 
 def told_in_words(form: Mapping[str, Any] | None) -> str:
-    """Return the sentence about the reply's form that belongs at the end of a prompt whose `response_format` has no schema."""
-    return (
-        '\n\nReply with one JSON object: {"pairs": [the objects that are asked for]}' if form == {"type": "json_object"} else ""
-    )
+    """Return the sentence about the reply's form that belongs at the end of a prompt which is sent with a `response_format`.
+
+    Where it is no more than `json_object` it is all that says so; a schema is kept to without it, but by a model that has not
+    seen it and was asked for lines, so that most providers want it to be told as well.
+    """
+    return '\n\nReply with one JSON object: {"pairs": [the objects that are asked for]}' if form else ""
 
 
 def pieces(said: Sequence[Said]) -> Iterator[tuple[Said, Found]]:

@@ -356,6 +356,7 @@ def test_the_schema_of_the_rows_is_sent_and_its_replies_are_read(tmp_path: Path,
     assert form["json_schema"]["schema"]["properties"]["pairs"]["items"]["required"] == ["prompt", "completion"]
     assert [(p["prompt"], p["completion"]) for p in files["pairs.jsonl"]] == [(p["prompt"], p["completion"]) for p in two]
     assert facts["ok"] == 1
+    assert '{"pairs": [' in request.body["messages"][-1]["content"], "a schema is told in words as well"
 
 
 class Counted:

@@ -208,6 +208,9 @@ def test_a_stop_token_that_shares_a_token_with_the_answer_is_found() -> None:
         (["a", "b"], ""),
         ([], ""),
         (["一 ###", "二 ###", "三 ###", "四"], " ###"),
+        ([" no\n###"] * 9 + [" yes\n###"], "\n###"),
+        ([" no [END]"] * 3, " [END]"),
+        (["the same"] * 3, ""),
     ],
 )
 def test_endings_are_found_by_looking(texts: Sequence[str], mark: str) -> None:

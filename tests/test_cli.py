@@ -393,6 +393,14 @@ def test_a_missing_key_is_named_by_its_variable(ftbuild: Ftbuild) -> None:
     assert ran.errors == ["provider.api_key_env: the environment variable NEBIUS_API_KEY is not set"]
 
 
+def test_a_model_that_has_to_be_said_is_named_with_where_to_say_it(ftbuild: Ftbuild) -> None:
+    ran = ftbuild("plan", "+recipe=words", "teacher=vllm")
+    assert ran.code == 2
+    (said,) = ran.errors
+    assert said.endswith("teacher.provider.models.teacher has to be said")
+    assert "teacher.provider.models.teacher=…" in ran.err
+
+
 def test_a_key_where_the_name_of_its_variable_belongs_is_not_shown(ftbuild: Ftbuild) -> None:
     hosted = RECIPE.replace("  - _self_", "  - override /provider: nebius\n  - _self_")
     recipe("leaky", hosted + "provider: {api_key_env: k-SECRET}\n")

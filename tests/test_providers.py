@@ -479,6 +479,16 @@ def test_who_could_never_train_a_recipe_is_told_before_a_teacher_is_paid(tmp_pat
             workshop = Workshop.at(tmp_path / "another", provider)
 
 
+def test_a_trainer_without_a_key_is_told_before_a_teacher_is_paid(tmp_path: Path) -> None:
+    with ScriptedProvider(answer) as provider:
+        workshop = Workshop.at(tmp_path, provider)
+        ran = workshop.run("trainer=together")
+        assert ran.code == 2
+        assert "TOGETHER_API_KEY is not set" in ran.err
+        assert provider.requests == []
+        assert workshop.run("trainer=together", "until=format").code == 0, "rows may be made for whoever trains"
+
+
 # ---- the network ----
 
 

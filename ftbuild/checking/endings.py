@@ -5,6 +5,7 @@ In: texts.  Out: the ending that most of them share, if that is a mark and not t
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -16,9 +17,15 @@ _MARKS = frozenset("#<>[]{}|=*~^@/\\_")
 def ending(texts: Sequence[str]) -> str:
     """Return the mark that most of these texts end with; nothing if they end as sentences do.
 
-    What all answers end with may be a word, too (`… ay [DONE]`): the mark begins at the first space or sign.
+    What all answers end with may be a word, too (`… ay [DONE]`): the mark begins at the first space or sign.  A text counts
+    once however often it is there, or else an answer that most rows have (`no ###`) would be the mark.
     """
-    shared = _shared(texts)
+    distinct = list(dict.fromkeys(texts))
+    if len(distinct) == 1:
+        found = re.search(r"(?<=\S)\s+\S+\s*$", distinct[0]) if len(texts) > 1 else None
+        shared = found[0] if found else ""
+    else:
+        shared = _shared(distinct)
     start = next((n for n, ch in enumerate(shared) if ch.isspace() or ch in _MARKS or shared[n:].startswith("->")), len(shared))
     mark = shared[start:]
     word = mark.strip().isalpha() and not mark.strip().isupper()  # as in "… the end"; but " END" is a mark

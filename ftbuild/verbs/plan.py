@@ -156,7 +156,7 @@ def notes(recipe: Recipe, quotes: Mapping[str, Quote]) -> Iterator[str]:
     dates = sorted({q.prices for q in quotes.values() if q.prices})
     unpriced = sorted({f"{p.base_url or p.kind}" for p in _providers(recipe, quotes) if not (p.prices.free or p.prices.models)})
     if unpriced:
-        yield f"Cost not known: {', '.join(unpriced)} has no prices; provider.prices.models.MODEL={{input: …, output: …}} says."
+        yield f"Cost not known: no prices of {' and '.join(unpriced)}; state them in …provider.prices (docs/costs.md)."
     elif any(q.usd is None for q in quotes.values()):
         stages = [stage for stage, q in quotes.items() if q.usd is None]
         yield f"Cost not known for {' and '.join(stages)}."

