@@ -167,6 +167,7 @@ def test_nothing_is_written_over(home: Path, capsys: pytest.CaptureFixture[str])
         (["../a"], 2, "cannot be a recipe's name"),
         (["a", "--from"], 2, "--from needs a value"),
         (["a", "--from", "nowhere.pdf"], 2, "no such file"),
+        (["a", "--from", "nothing"], 2, "no file in this folder"),
         (["a", "language=fr"], 2, "en or zh"),
         (["a", "--form", "x"], 2, "--form"),
         (["a", "--from", "table.csv"], 2, "none of its columns"),
@@ -176,6 +177,7 @@ def test_what_cannot_be_is_said_in_one_line(
     home: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, message: str
 ) -> None:
     (home / "table.csv").write_text("x,y\n1,2\n")
+    (home / "nothing").mkdir()
     assert new(*words) == code
     captured = capsys.readouterr()
     assert message in captured.err

@@ -93,6 +93,8 @@ def _declared(origin: str) -> dict[str, Any]:
         return {"source": "files", "path": origin, "on_error": "skip"}
     path = Path(origin)
     if path.is_dir():
+        if not any(file.is_file() for file in path.rglob("*")):
+            raise ConfigError(f"{origin}: there is no file in this folder", hint="--from takes a file, a folder or an address")
         return {"source": "files", "path": path.as_posix(), "on_error": "skip"}
     if not path.is_file():
         raise ConfigError(f"{origin}: there is no such file or folder", hint="--from takes a file, a folder or an address")
