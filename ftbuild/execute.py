@@ -223,5 +223,6 @@ def _difference(one: Path, other: Path) -> str:
 
 
 def _told(facts: Mapping[str, object]) -> str:
-    shown = [f"{v:,} {k.replace('_', ' ')}" for k, v in facts.items() if isinstance(v, int) and not isinstance(v, bool)]
+    numbers = {k.replace("_", " "): v for k, v in facts.items() if isinstance(v, int) and not isinstance(v, bool)}
+    shown = [f"{v:,} {k.removesuffix('s') if v == 1 else k}" for k, v in numbers.items()]
     return ": " + ", ".join(shown) if shown else ""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import asyncio
 
 _FIRST = 32  # requests at once to begin with: quick enough for a short run, few enough to be refused by a small server
-_SILENCE = 0.1  # seconds after the first requests in which a server that is full would have said so; then half as many more go
+_SILENCE = 0.1  # seconds after the first requests in which a server that is full would have said so; then as many again go
 _PATIENT = 8  # rounds of answers before one more request at once is tried where one was refused
 _HALF = 0.5
 _MANY = 16
@@ -148,7 +148,7 @@ class Pace:
         def silent() -> None:
             self._listening = False
             if not self._heard:
-                self.limit = min(float(self.most), self.limit * 1.5)
+                self.limit = min(float(self.most), 2 * self.limit)
                 self._let_go()
 
         if not self._listening and self.limit < self.most:
